@@ -1,0 +1,42 @@
+"""What a handler is given and what it gives back, the same under plain Connexion, the fast path and Lambda.
+
+A handler is `async def name(call: Call) -> Answer`, where `name` is the operation's id in the contract. It translates
+the call, calls one service, and translates the result; errors are raised, never returned.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers.services.accounts import Principal
+from handlers.services.ports import Ports
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that has passed routing, security and validation.
+
+    body: the parsed JSON body, valid against the operation's schema; None where the operation has none.
+    path, query: parameters by their names in the contract, converted to the schema's type; absent ones are missing,
+        except those with a default, which is filled in.
+    headers: header parameters *declared in the contract for this operation*, by their lowercase names.
+    principal: who is calling; None only for operations without security.
+    """
+
+    ports: Ports
+    operation_id: str
+    request_id: str
+    principal: Principal | None = None
+    body: Any = None
+    path: Mapping[str, Any] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful response. body: a JSON value, or None for an empty one (204)."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)

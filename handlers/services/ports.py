@@ -1,0 +1,174 @@
+"""What the services need from the outside world, as Protocols; `handlers/bootstrap.py` supplies them.
+
+The store is a ledger of records with four operations and no queries beyond three indexes, so that an adapter is a page
+or two and both homes behave alike: `contracts/store/` is the suite that every adapter passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from handlers.domain.errors import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored thing: a ledger entry, an account, an API key.
+
+    id: primary key, ASCII, unique over all accounts and kinds.
+    kind: `authorization`, `capture`, ..., `account`, `api_key`.
+    account_id: the owner; services compare it before they show a record to anybody.
+    version: 1 when inserted, one more at each update.
+    created_at: milliseconds since the Unix epoch; orders the feed and card indexes.
+    data: JSON value (str, int, bool, None, list, dict; never a float), opaque to the store.
+    feed_key, card_id: the record is listed in the FEED or CARD index under this key; None keeps it out.
+    due_at: milliseconds since the epoch; the record is listed in the DUE index, ordered by it; None keeps it out.
+    """
+
+    id: str
+    kind: str
+    account_id: str
+    version: int
+    created_at: int
+    data: Mapping[str, Any]
+    feed_key: str | None = None
+    card_id: str | None = None
+    due_at: int | None = None
+
+
+class Index(StrEnum):
+    """The orders in which records can be read. FEED and CARD are ordered by (created_at, id), DUE by (due_at, id)."""
+
+    FEED = "feed"
+    CARD = "card"
+    DUE = "due"
+
+
+DUE_KEY = "due"
+"""The one key of the DUE index: everything that has a `due_at`, whatever its account."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in an index: after (exclusive) the record with this time (milliseconds) and id.
+
+    `Position(t, "")` sorts before every record of time t, so a time range needs nothing else.
+    """
+
+    at_ms: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in index order, and the position to go on from; None when the index is exhausted."""
+
+    records: Sequence[Record]
+    next: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace the record of this id, if its stored version is still `record.version - 1`."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The atomic write took place."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyExists:
+    """Nothing was written: one of the inserts has an id that is taken, by this record."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Nothing was written: an update's record had moved on (or another writer held it). Read again and decide again."""
+
+
+CommitResult = Committed | AlreadyExists | Stale
+
+
+class Store(Protocol):
+    """The ledger.
+
+    Every method raises `StoreUnavailable` when the store cannot be reached or refuses for load. Reads by id are
+    strongly consistent. Implementations convert numbers back to `int`.
+    """
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """The records with these ids (at most 100), in the order asked for; None where there is none."""
+        ...
+
+    def insert(self, record: Record) -> Record | None:
+        """Insert the record unless its id is taken; answers None, or the record that holds the id, unchanged."""
+        ...
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        """Write all of these, or none (at most 100 in all). When an insert's id is taken *and* an update is stale,
+        the answer is `AlreadyExists`: a replay is never mistaken for a lost race."""
+        ...
+
+    def page(
+        self,
+        index: Index,
+        key: str,
+        *,
+        after: Position | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Page:
+        """Up to `limit` (1 to 1000) records of the index under `key`, from `after` on in the direction asked for."""
+        ...
+
+    def ping(self) -> None:
+        """Answer, or raise `StoreUnavailable`; what the health operation asks."""
+        ...
+
+    def close(self) -> None:
+        """Release what the adapter holds; nothing is called afterwards."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+class Randomness(Protocol):
+    """The only source of randomness: ids and secrets that no idempotency key determines."""
+
+    def token(self, length: int) -> str:
+        """`length` characters of [0-9A-Za-z], unguessable."""
+        ...
+
+
+class RateLimiter(Protocol):
+    """Counts requests against plans."""
+
+    def take(self, key_id: str, plan: str) -> Quota | None:
+        """Count one request of this key; None when this home cannot know what is left (the gateway counts)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All ports, as the services receive them.
+
+    ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
+    """
+
+    store: Store
+    clock: Clock
+    randomness: Randomness
+    limiter: RateLimiter
+    ledger_secret: bytes
