@@ -15,8 +15,8 @@
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
     │   ├── AmountExceedsAuthorized, AmountExceedsCaptured, AmountTooLarge
     │   ├── EntryLimitReached
-    │   ├── AuthorizationBusy              lost too many races; the one conflict worth retrying
-    │   └── ApiKeyLimitReached, LastApiKey
+    │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
+    │   └── ApiKeyLimitReached, OwnApiKey
     ├── IdempotencyKeyReused               one key, two different requests
     ├── RateLimitExceeded
     └── StoreUnavailable
@@ -174,14 +174,20 @@ class AuthorizationBusy(StateConflict):
     retryable = True
 
 
+class AccountBusy(StateConflict):
+    code = "account_busy"
+    title = "Other changes to the account got there first"
+    retryable = True
+
+
 class ApiKeyLimitReached(StateConflict):
     code = "api_key_limit_reached"
     title = "The account has as many API keys as it can hold"
 
 
-class LastApiKey(StateConflict):
-    code = "last_api_key"
-    title = "The last usable API key cannot be revoked"
+class OwnApiKey(StateConflict):
+    code = "own_api_key"
+    title = "A key cannot revoke itself"
 
 
 class IdempotencyKeyReused(SandboxError):

@@ -1,0 +1,1 @@
+"""Where processes start: the command line, the embedded server, the Lambda handler."""

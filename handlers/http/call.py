@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers.services.accounts import Principal
-from handlers.services.ports import Ports
+from handlers.services.ports import Ports, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,22 @@ class Call:
     path: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> Principal:
+        """The principal of an operation with security."""
+        assert self.principal is not None, f"{self.operation_id} has no security in the contract"
+        return self.principal
+
+    @property
+    def account_id(self) -> str:
+        """The caller's account."""
+        return self.caller.account_id
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key of an operation that declares `X-Idempotency-Key`, unquoted."""
+        return self.headers["x-idempotency-key"]
 
 
 @dataclass(frozen=True, slots=True)

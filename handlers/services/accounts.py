@@ -1,15 +1,217 @@
-"""Accounts, API keys and who is calling. (Being written by the lead.)"""
+"""Accounts, API keys, and who is calling.
 
-from dataclasses import dataclass
+An API key is shown once, when it is made, and kept only as the id that its hash gives it: `api_key` records are found by
+that id. The account's own record lists its keys for people; the two are written together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from handlers.domain.errors import (
+    AccountBusy,
+    ApiKeyInvalid,
+    ApiKeyLimitReached,
+    ApiKeyNotFound,
+    OwnApiKey,
+)
+from handlers.domain.ids import AccountId, identify_api_key
+from handlers.domain.plans import DEFAULT_PLAN, DEMO_PLAN
+from handlers.services.ports import Committed, Ports, Principal, Record, Update
+
+DEMO_ACCOUNT: Final = AccountId("acct_demo")
+DEMO_API_KEY: Final = "sk_test_demo"
+"""The demo account's key. It is public, so only the embedded home, on the developer's own machine, has it."""
+
+API_KEYS_MAX: Final = 20
+"""How many usable keys an account can have."""
+
+_KEY_LENGTH: Final = 32
+_ATTEMPTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Principal:
-    """Whoever an API key belongs to.
+class ApiKey:
+    """A key as it is listed. created_at, revoked_at: milliseconds since the epoch; last4: of the secret."""
 
-    key_id: the key's public id. plan: the usage plan that limits it.
-    """
+    key_id: str
+    label: str | None
+    last4: str
+    created_at: int
+    revoked_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key that was just made; `secret` is never shown again."""
+
+    api_key: ApiKey
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. created_at: milliseconds since the epoch."""
 
     account_id: str
-    key_id: str
+    name: str | None
     plan: str
+    created_at: int
+
+
+def authenticate(ports: Ports, secret: str) -> Principal:
+    """Whose API key this is. Raises ApiKeyInvalid when it is nobody's, or was revoked."""
+    key_id = identify_api_key(secret)
+    known = ports.principals.get(key_id)
+    if known is not None:
+        return known
+    (record,) = ports.store.get([key_id])
+    if record is None or record.kind != "api_key" or record.data["revoked_at"] is not None:
+        raise ApiKeyInvalid("The key in x-api-key is unknown or was revoked.")
+    principal = Principal(record.account_id, key_id, record.data["plan"])
+    ports.principals.put(principal)
+    return principal
+
+
+def create_account(ports: Ports, *, name: str | None) -> tuple[Account, NewApiKey]:
+    """Make an account on the default plan, with its first API key."""
+    account_id = AccountId("acct_" + ports.randomness.token(20))
+    return _write_account(ports, account_id, name, DEFAULT_PLAN, _new_secret(ports))
+
+
+def ensure_demo_account(ports: Ports) -> None:
+    """Make the demo account with its public key, unless it is there."""
+    (record,) = ports.store.get([DEMO_ACCOUNT])
+    if record is None:
+        _write_account(ports, DEMO_ACCOUNT, "Demo account", DEMO_PLAN, DEMO_API_KEY)
+
+
+def get_account(ports: Ports, account_id: str) -> Account:
+    """The account of this id, which a principal names and so exists."""
+    return _account_of(_read_account(ports, account_id))
+
+
+def list_api_keys(ports: Ports, account_id: str) -> list[ApiKey]:
+    """The account's keys, oldest first, the revoked ones included."""
+    return _keys_of(_read_account(ports, account_id))
+
+
+def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewApiKey:
+    """Make another key for the account.
+
+    Errors: api_key_limit_reached: revoke one first.
+    """
+    secret = _new_secret(ports)
+    for _ in range(_ATTEMPTS):
+        account = _read_account(ports, account_id)
+        keys = _keys_of(account)
+        if sum(key.revoked_at is None for key in keys) >= API_KEYS_MAX:
+            raise ApiKeyLimitReached(f"An account can have {API_KEYS_MAX} usable API keys; revoke one first.")
+        now_ms = ports.clock.now_ms()
+        api_key = _describe(secret, label, now_ms)
+        # Revoked keys are listed for the record, but not without end.
+        kept = [key for key in keys if key.revoked_at is None] + [key for key in keys if key.revoked_at][-API_KEYS_MAX:]
+        kept.sort(key=lambda key: (key.created_at, key.key_id))
+        record = _key_record(account_id, account.data["plan"], api_key)
+        update = Update(_with_keys(account, [*kept, api_key]))
+        if isinstance(ports.store.commit([record], [update]), Committed):
+            return NewApiKey(api_key, secret)
+    raise _busy()
+
+
+def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
+    """Make a key unusable, for good; a key that was revoked before stays so.
+
+    Errors, by precedence: own_api_key: it is the principal's own, so an account never locks itself out.
+    api_key_not_found: the account has no key of this id.
+    """
+    if key_id == principal.key_id:
+        raise OwnApiKey("Use another key of the account to revoke this one.")
+    for _ in range(_ATTEMPTS):
+        account = _read_account(ports, principal.account_id)
+        keys = _keys_of(account)
+        (record,) = ports.store.get([key_id])
+        listed = next((key for key in keys if key.key_id == key_id), None)
+        if listed is None or record is None:
+            raise ApiKeyNotFound("The account has no API key of this id.")
+        if listed.revoked_at is not None:
+            return
+        now_ms = ports.clock.now_ms()
+        changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
+        revoked = replace(record, version=record.version + 1, data={**record.data, "revoked_at": now_ms})
+        updates = [Update(revoked), Update(_with_keys(account, changed))]
+        if isinstance(ports.store.commit([], updates), Committed):
+            ports.principals.forget(key_id)
+            return
+    raise _busy()
+
+
+def _write_account(
+    ports: Ports, account_id: AccountId, name: str | None, plan: str, secret: str
+) -> tuple[Account, NewApiKey]:
+    now_ms = ports.clock.now_ms()
+    api_key = _describe(secret, None, now_ms)
+    empty = Record(
+        id=account_id,
+        kind="account",
+        account_id=account_id,
+        version=0,
+        created_at=now_ms,
+        data={"name": name, "plan": plan},
+    )
+    record = _with_keys(empty, [api_key])
+    ports.store.commit([record, _key_record(account_id, plan, api_key)], [])
+    return _account_of(record), NewApiKey(api_key, secret)
+
+
+def _read_account(ports: Ports, account_id: str) -> Record:
+    (record,) = ports.store.get([account_id])
+    assert record is not None, "accounts are never deleted"
+    return record
+
+
+def _account_of(record: Record) -> Account:
+    return Account(record.account_id, record.data["name"], record.data["plan"], record.created_at)
+
+
+def _keys_of(account: Record) -> list[ApiKey]:
+    return [ApiKey(**key) for key in account.data["api_keys"]]
+
+
+def _with_keys(account: Record, keys: list[ApiKey]) -> Record:
+    listed = [_key_data(key) for key in keys]
+    return replace(account, version=account.version + 1, data={**account.data, "api_keys": listed})
+
+
+def _key_data(key: ApiKey) -> Mapping[str, Any]:
+    return {
+        "key_id": key.key_id,
+        "label": key.label,
+        "last4": key.last4,
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _key_record(account_id: str, plan: str, key: ApiKey) -> Record:
+    return Record(
+        id=key.key_id,
+        kind="api_key",
+        account_id=account_id,
+        version=1,
+        created_at=key.created_at,
+        data={"plan": plan, "revoked_at": None},
+    )
+
+
+def _describe(secret: str, label: str | None, now_ms: int) -> ApiKey:
+    return ApiKey(identify_api_key(secret), label, secret[-4:], now_ms, None)
+
+
+def _new_secret(ports: Ports) -> str:
+    return "sk_test_" + ports.randomness.token(_KEY_LENGTH)
+
+
+def _busy() -> AccountBusy:
+    return AccountBusy("Other changes to the account's keys got there first; repeat the request.")
+

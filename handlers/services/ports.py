@@ -161,6 +161,34 @@ class RateLimiter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Principal:
+    """Whoever an API key belongs to.
+
+    key_id: the key's public id. plan: the usage plan that limits it.
+    """
+
+    account_id: str
+    key_id: str
+    plan: str
+
+
+class PrincipalCache(Protocol):
+    """Remembers for a few seconds whose a key is: without it an authorization would cost a read besides its write."""
+
+    def get(self, key_id: str) -> Principal | None:
+        """The principal of this key, if it was put here not long ago."""
+        ...
+
+    def put(self, principal: Principal) -> None:
+        """Remember the principal under its key id."""
+        ...
+
+    def forget(self, key_id: str) -> None:
+        """Ask the ledger again at this key's next use."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All ports, as the services receive them.
 
@@ -171,4 +199,5 @@ class Ports:
     clock: Clock
     randomness: Randomness
     limiter: RateLimiter
+    principals: PrincipalCache
     ledger_secret: bytes

@@ -1,0 +1,1 @@
+"""The machine's own services behind ports: clock, randomness, request limits."""

@@ -1,0 +1,39 @@
+"""Operations of the tag `test-cards`: the published triggers."""
+
+from typing import Any
+
+from handlers.domain.network import APPROVED
+from handlers.http.call import Answer, Call
+from handlers.services.trigger_table import PRECEDENCE, TriggerRow, list_triggers
+
+
+async def list_test_cards(call: Call) -> Answer:
+    """GET /v1/test-cards"""
+    return Answer(
+        200, {"precedence": list(PRECEDENCE), "data": [_render(row) for row in list_triggers()]}
+    )
+
+
+def _render(row: TriggerRow) -> dict[str, Any]:
+    decision = row.decision
+    decline = decision.decline
+    capture = None
+    if decline is None:
+        capture = "succeeded" if decision.capture_decline is None else "declined"
+    return {
+        "trigger": row.trigger,
+        "value": row.value,
+        "rule": row.rule,
+        "description": row.description,
+        "request": {"headers": row.headers, "body": row.body},
+        "expect": {
+            "status": "authorized" if decline is None else "declined",
+            "response_code": APPROVED if decline is None else decline.response_code,
+            "decline_code": None if decline is None else decline.decline_code,
+            "retry_forbidden": decline is not None and decline.retry_forbidden,
+            "cvc_result": decision.cvc_result,
+            "avs_result": decision.avs_result,
+            "risk_level": decision.risk_level,
+            "capture_status": capture,
+        },
+    }

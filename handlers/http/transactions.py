@@ -1,0 +1,50 @@
+"""Operations of the tag `transactions`: the ledger, read back."""
+
+from typing import Any
+
+from handlers.domain.errors import FieldError, InvalidRequest
+from handlers.domain.moments import parse_moment
+from handlers.http.call import Answer, Call
+from handlers.http.representations import render_family, render_transaction
+from handlers.services import transactions
+from handlers.services.transactions import Filter
+
+
+async def get_transaction(call: Call) -> Answer:
+    """GET /v1/transactions/{transaction_id}"""
+    family = transactions.get_transaction(call.ports, call.account_id, call.path["transaction_id"])
+    return Answer(200, render_family(family))
+
+
+async def list_transactions(call: Call) -> Answer:
+    """GET /v1/transactions"""
+    query = call.query
+    wanted = Filter(
+        card_id=query.get("card_id"),
+        type=query.get("type"),
+        status=query.get("status"),
+        created_from=_moment(call, "created_from"),
+        created_before=_moment(call, "created_before"),
+    )
+    listing = transactions.list_transactions(
+        call.ports, call.account_id, wanted, limit=query["limit"], cursor=query.get("cursor")
+    )
+    body: dict[str, Any] = {
+        "data": [render_transaction(entry) for entry in listing.entries],
+        "has_more": listing.next_cursor is not None,
+        "next_cursor": listing.next_cursor,
+    }
+    return Answer(200, body)
+
+
+def _moment(call: Call, name: str) -> int | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{name} is {error}.",
+            errors=[FieldError(f"query:{name}", "format", f"is {error}")],
+        ) from error

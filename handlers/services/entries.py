@@ -1,0 +1,213 @@
+"""Ledger entries: how an operation becomes a record, and how a record is read back.
+
+An entry keeps the request that made it (`request`, shaped like the request's body, the card number replaced by its
+id and the CVC by whether there was one), so that a repeated idempotency key is compared with what was really asked,
+field by field, and no fingerprint is needed. Everything but an authorization's `totals` and `entries` is written once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from handlers.domain.authorization import Authorization, Movement, Totals
+from handlers.domain.errors import FieldError, IdempotencyKeyReused
+from handlers.domain.ids import EntryIdentity, acquirer_reference, retrieval_reference
+from handlers.domain.moments import format_moment
+from handlers.domain.network import Decline
+from handlers.domain.postings import Posting
+from handlers.domain.triggers import Simulation
+from handlers.services.ports import Record
+
+AUTHORIZATION = "authorization"
+SUCCEEDED = "succeeded"
+DECLINED = "declined"
+
+
+class StoredTotals(TypedDict):
+    """`Totals` as the ledger keeps them, in minor units."""
+
+    authorized: int
+    captured: int
+    refunded: int
+    released: int
+
+
+class _EntryData(TypedDict):
+    request: dict[str, Any]
+    amount: int
+    currency: str
+    card: dict[str, Any]
+    decline: list[str] | None
+    network: dict[str, str]
+    simulation: dict[str, Any]
+    postings: list[list[Any]]
+    totals: StoredTotals
+
+
+class EntryData(_EntryData, total=False):
+    """`Record.data` of every entry.
+
+    amount: minor units of `currency`; what was moved, or would have been. card: brand, last4, funding, exp_month,
+    exp_year, holder_name. decline: decline code and response code. totals: of the authorization; running in the
+    authorization itself, as this entry left them in every other. cvc, avs, risk, expires_at (milliseconds),
+    capture_decline, entries (ids, oldest first): in authorizations only. authorization_id, authorization_status: in
+    all others.
+    """
+
+    cvc: str
+    avs: str
+    risk: str
+    expires_at: int
+    capture_decline: str
+    entries: list[str]
+    authorization_id: str
+    authorization_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it is shown. totals and status: at the moment that is asked for; capturable: minor units."""
+
+    record: Record
+    data: EntryData
+    status: str
+    totals: Totals
+    capturable: int
+
+
+def feed_key(account_id: str) -> str:
+    """Where the FEED index lists an account's ledger entries."""
+    return account_id + "#transaction"
+
+
+def network_data(
+    identity: EntryIdentity, at_ms: int, *, code: str | None = None, cleared: bool = False
+) -> dict[str, str]:
+    """The network's references for an entry. code: its authorization code; cleared: it moves settled money."""
+    network = {"stan": identity.stan, "rrn": retrieval_reference(at_ms, identity.stan)}
+    if code is not None:
+        network["authorization_code"] = code
+    if cleared:
+        network["acquirer_reference"] = acquirer_reference(at_ms, identity.film_locator)
+    return network
+
+
+def simulation_data(simulation: Simulation) -> dict[str, Any]:
+    """The simulation block as the ledger keeps it."""
+    data: dict[str, Any] = {"trigger": simulation.trigger, "rule": simulation.rule}
+    if simulation.overridden:
+        data["overridden"] = list(simulation.overridden)
+    return data
+
+
+def decline_data(decline: Decline | None) -> list[str] | None:
+    """A decline as the ledger keeps it."""
+    return None if decline is None else [decline.decline_code, decline.response_code]
+
+
+def postings_data(postings: Sequence[Posting]) -> list[list[Any]]:
+    """Postings as the ledger keeps them."""
+    return [list(posting) for posting in postings]
+
+
+def totals_data(totals: Totals) -> StoredTotals:
+    """Totals as the ledger keeps them."""
+    return {
+        "authorized": totals.authorized,
+        "captured": totals.captured,
+        "refunded": totals.refunded,
+        "released": totals.released,
+    }
+
+
+def data_of(record: Record) -> EntryData:
+    """The record's data, seen as an entry's."""
+    return record.data  # type: ignore[return-value]  # the ledger holds nothing else under an entry's kind
+
+
+def authorization_of(record: Record) -> Authorization:
+    """What decisions need of an authorization's record."""
+    data = data_of(record)
+    return Authorization(
+        currency=data["currency"],
+        approved=data["decline"] is None,
+        expires_at=data["expires_at"],
+        totals=Totals(**data["totals"]),
+        entry_count=len(data["entries"]),
+    )
+
+
+def as_of(record: Record, now_ms: int) -> Entry:
+    """The entry as it stands at this time."""
+    data = data_of(record)
+    if record.kind != AUTHORIZATION:
+        return as_created(record)
+    authorization = authorization_of(record)
+    return Entry(
+        record,
+        data,
+        authorization.status(now_ms).value,
+        authorization.totals,
+        authorization.capturable(now_ms),
+    )
+
+
+def as_created(record: Record) -> Entry:
+    """The entry as it stood when it was made: what the first response said, and every replay repeats."""
+    data = data_of(record)
+    if record.kind == AUTHORIZATION:
+        if data["decline"] is not None:
+            return Entry(record, data, DECLINED, Totals(), 0)
+        return Entry(record, data, "authorized", Totals(authorized=data["amount"]), data["amount"])
+    totals = Totals(**data["totals"])
+    # Only what still stood open could be captured: elsewhere nothing is held, or it has lapsed.
+    open_still = data["authorization_status"] in ("authorized", "partially_captured")
+    status = SUCCEEDED if data["decline"] is None else DECLINED
+    return Entry(record, data, status, totals, totals.held if open_still else 0)
+
+
+def with_movement(record: Record, movement: Movement, entry_id: str) -> Record:
+    """The authorization's record after an operation: new totals, one more entry, the next version."""
+    data = data_of(record)
+    after: EntryData = {
+        **data,
+        "totals": totals_data(movement.totals),
+        "entries": [*data["entries"], entry_id],
+    }
+    return replace(
+        record,
+        version=record.version + 1,
+        data=after,
+        due_at=data["expires_at"] if movement.totals.held else None,
+    )
+
+
+def require_same_request(existing: Record, request: Mapping[str, Any]) -> None:
+    """Refuse a repeated idempotency key whose request differs from the first.
+
+    Raises IdempotencyKeyReused, naming each field that differs and when the key was first used.
+    """
+    stored = data_of(existing)["request"]
+    if stored == request:
+        return
+    pointers = sorted(_differing(stored, request, ""))
+    raise IdempotencyKeyReused(
+        f"This key made {existing.id} at {format_moment(existing.created_at)} from a request that differs in: "
+        f"{', '.join(pointers)}. Repeat that request unchanged, or use a new key.",
+        errors=[FieldError(pointer, "differs", "differs from the first request") for pointer in pointers],
+        facts={"first_used_at": format_moment(existing.created_at), "transaction_id": existing.id},
+    )
+
+
+def _differing(stored: Any, given: Any, pointer: str) -> list[str]:
+    """JSON pointers of the leaves in which two requests differ."""
+    if not isinstance(stored, Mapping) or not isinstance(given, Mapping):
+        return [] if stored == given else [pointer]
+    found: list[str] = []
+    for name in stored.keys() | given.keys():
+        if name.startswith("header:"):
+            found += [name] if stored.get(name) != given.get(name) else []
+        else:
+            below = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+            found += _differing(stored.get(name), given.get(name), below)
+    return found

@@ -1,0 +1,405 @@
+"""The money operations: authorize, capture, refund, void, increment.
+
+Each is one atomic write. An authorization is a single conditional insert; the others read the authorization, decide,
+and write their entry together with the authorization's new totals, on condition that it has not moved on. The entry's id
+comes from the idempotency key, so a repeat finds the first entry instead of writing a second.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from handlers.domain import postings
+from handlers.domain.authorization import (
+    VALIDITY_MS,
+    Authorization,
+    Movement,
+    Totals,
+    plan_capture,
+    plan_increment,
+    plan_refund,
+    plan_void,
+)
+from handlers.domain.cards import CardDetails, describe_card
+from handlers.domain.errors import (
+    AuthorizationBusy,
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    StateConflict,
+    TransactionNotFound,
+)
+from handlers.domain.ids import EntryIdentity, TransactionId, identify_card, identify_entry
+from handlers.domain.network import Decline
+from handlers.domain.postings import Posting
+from handlers.domain.triggers import HEADER, NO_TRIGGER, Simulation, decide_authorization, decide_operation
+from handlers.services import entries
+from handlers.services.entries import AUTHORIZATION, Entry, EntryData
+from handlers.services.ports import AlreadyExists, Committed, Ports, Record, Update
+
+RACES_MAX: Final = 64
+"""How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
+so a loser either succeeds or meets a conflict long before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An operation's result. replayed: the idempotency key had made this entry before; nothing was written now."""
+
+    entry: Entry
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """A request to hold an amount on a card. amount: minor units. simulate: the trigger in the request's header."""
+
+    amount: int
+    currency: str
+    card: CardDetails
+    merchant_reference: str | None = None
+    metadata: Mapping[str, str] | None = None
+    simulate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request to do something with an authorization. amount: minor units; None is all that is left.
+
+    final: for captures, give back what is left over.
+    """
+
+    authorization_id: TransactionId
+    amount: int | None = None
+    final: bool = False
+    merchant_reference: str | None = None
+    metadata: Mapping[str, str] | None = None
+    simulate: str | None = None
+
+
+def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idempotency_key: str) -> Outcome:
+    """Ask the card's issuer to hold an amount. A decline is a result, not an error.
+
+    Money: command.amount counts the currency's smallest unit, 1 to 999999999999.
+    Idempotency: the same key and request return the first result, a decline included.
+    Errors, by precedence:
+        invalid_request: the card number stands in a text field, where it would be kept.
+        invalid_simulation: the header or a `SIMULATE` holder name is not in the grammar.
+        idempotency_key_reused: the key belongs to another request.
+    Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
+    """
+    card = command.card
+    _refuse_stray_card_number(command)
+    now_ms = ports.clock.now_ms()
+    card_id = identify_card(ports.ledger_secret, account_id, card.number)
+    request = _authorize_request(command, card_id)
+    today = datetime.fromtimestamp(now_ms // 1000, UTC)
+    decision = decide_authorization(
+        card, command.amount, command.simulate, year=today.year, month=today.month
+    )
+    identity = identify_entry(ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key)
+    approved = decision.decline is None
+    totals = Totals(authorized=command.amount) if approved else Totals()
+    expires_at = now_ms + VALIDITY_MS
+    data: EntryData = {
+        "request": request,
+        "amount": command.amount,
+        "currency": command.currency,
+        "card": _card_data(card),
+        "decline": entries.decline_data(decision.decline),
+        "network": entries.network_data(
+            identity, now_ms, code=identity.authorization_code if approved else None
+        ),
+        "simulation": entries.simulation_data(decision.simulation),
+        "postings": entries.postings_data(postings.hold(command.amount) if approved else []),
+        "totals": entries.totals_data(totals),
+        "cvc": decision.cvc_result,
+        "avs": decision.avs_result,
+        "risk": decision.risk_level,
+        "expires_at": expires_at,
+        "entries": [],
+    }
+    if decision.capture_decline is not None:
+        data["capture_decline"] = decision.capture_decline
+    record = Record(
+        id=identity.id,
+        kind=AUTHORIZATION,
+        account_id=account_id,
+        version=1,
+        created_at=now_ms,
+        data=data,
+        feed_key=entries.feed_key(account_id),
+        card_id=card_id,
+        due_at=expires_at if approved else None,
+    )
+    existing = ports.store.insert(record)
+    if existing is None:
+        return Outcome(entries.as_created(record), replayed=False)
+    return _replay(existing, request)
+
+
+def capture_payment(ports: Ports, account_id: str, command: Operation, *, idempotency_key: str) -> Outcome:
+    """Capture part or all of what an authorization holds.
+
+    Money: 1 <= amount <= what is left to capture, in the authorization's currency; None captures all of it. Several
+        captures are possible until one is final.
+    Idempotency: the same key and request return the first result.
+    Errors, by precedence:
+        transaction_not_found: the account has no authorization of this id.
+        authorization_not_capturable: it is declined, voided, expired or wholly captured.
+        entry_limit_reached; amount_exceeds_authorized: more than what is left to capture.
+        idempotency_key_reused: the key belongs to another request; checked before the others when the key is known.
+    Source: ISO 8583 advice 0220; draft-ietf-httpapi-idempotency-key-header.
+    """
+
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+        movement = plan_capture(authorization, command.amount, final=command.final, now_ms=now_ms)
+        standing = entries.data_of(record).get("capture_decline")
+        decline, simulation = decide_operation(command.simulate, standing)
+        moved = postings.capture(movement.amount, movement.released)
+        return _Plan(movement, moved, decline, simulation)
+
+    return _operate(ports, account_id, "capture", command, plan, idempotency_key)
+
+
+def refund_payment(ports: Ports, account_id: str, command: Operation, *, idempotency_key: str) -> Outcome:
+    """Give captured money back to the cardholder.
+
+    Money: 1 <= amount <= captured less refunded, over all captures of the authorization; None refunds all of it.
+    Idempotency: the same key and request return the first result.
+    Errors, by precedence:
+        transaction_not_found: the account has no authorization of this id.
+        authorization_not_refundable: nothing was captured, or all of it was refunded.
+        entry_limit_reached; amount_exceeds_captured: more than what is left to refund.
+        idempotency_key_reused: the key belongs to another request; checked before the others when the key is known.
+    Source: ISO 8583 message 0200 with processing code 20.
+    """
+
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+        movement = plan_refund(authorization, command.amount, now_ms=now_ms)
+        decline, simulation = decide_operation(command.simulate, None)
+        return _Plan(movement, postings.refund(movement.amount), decline, simulation)
+
+    return _operate(ports, account_id, "refund", command, plan, idempotency_key)
+
+
+def void_payment(ports: Ports, account_id: str, command: Operation, *, idempotency_key: str) -> Outcome:
+    """Give back all that an authorization still holds; captured money stays captured.
+
+    Idempotency: the same key and request return the first result.
+    Errors, by precedence:
+        transaction_not_found: the account has no authorization of this id.
+        authorization_not_voidable: it is declined, voided, expired or wholly captured.
+        entry_limit_reached.
+        idempotency_key_reused: the key belongs to another request; checked before the others when the key is known.
+    Source: ISO 8583 reversal 0400. A reversal is an advice: issuers cannot decline it.
+    """
+
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+        movement = plan_void(authorization, now_ms=now_ms)
+        return _Plan(movement, postings.release(movement.amount), None, NO_TRIGGER)
+
+    return _operate(ports, account_id, "void", command, plan, idempotency_key)
+
+
+def increment_payment(ports: Ports, account_id: str, command: Operation, *, idempotency_key: str) -> Outcome:
+    """Ask the issuer to hold more on an authorization that is still open; its validity does not start anew.
+
+    Money: command.amount (required) is what is added; the new total is at most 999999999999.
+    Idempotency: the same key and request return the first result, a decline included.
+    Errors, by precedence:
+        transaction_not_found: the account has no authorization of this id.
+        authorization_not_incrementable: nothing is held any more.
+        entry_limit_reached; amount_too_large.
+        idempotency_key_reused: the key belongs to another request; checked before the others when the key is known.
+    Source: incremental authorizations of Visa and Mastercard, ISO 8583 message 0100.
+    """
+    amount = command.amount
+    assert amount is not None, "the contract requires an increment's amount"
+
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+        movement = plan_increment(authorization, amount, now_ms=now_ms)
+        decline, simulation = decide_operation(command.simulate, None)
+        return _Plan(movement, postings.hold(amount), decline, simulation)
+
+    return _operate(ports, account_id, "increment", command, plan, idempotency_key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What an operation would do if the issuer agrees, and whether it does."""
+
+    movement: Movement
+    postings: list[Posting]
+    decline: Decline | None
+    simulation: Simulation
+
+
+_Planner = Callable[[Record, Authorization, int], _Plan]
+
+
+def _operate(
+    ports: Ports, account_id: str, kind: str, command: Operation, planner: _Planner, idempotency_key: str
+) -> Outcome:
+    """Read the authorization, decide, write; when another operation was faster, read and decide again."""
+    identity = identify_entry(ports.ledger_secret, account_id, kind, idempotency_key)
+    request = _operation_request(command)
+    for _ in range(RACES_MAX):
+        now_ms = ports.clock.now_ms()
+        try:
+            authorization = _get_authorization(ports, account_id, command.authorization_id)
+            plan = planner(authorization, entries.authorization_of(authorization), now_ms)
+        except (NotFound, StateConflict):
+            # The first use of this key may be what brought about the state that now refuses it.
+            (existing,) = ports.store.get([identity.id])
+            if existing is None:
+                raise
+            return _replay(existing, request)
+        entry, updated = _entry_for(authorization, kind, identity, request, plan, now_ms)
+        match ports.store.commit([entry], [Update(updated)]):
+            case Committed():
+                return Outcome(entries.as_created(entry), replayed=False)
+            case AlreadyExists(existing):
+                return _replay(existing, request)
+    raise AuthorizationBusy("Too many operations on this authorization at once; repeat the request with the same key.")
+
+
+def _get_authorization(ports: Ports, account_id: str, authorization_id: str) -> Record:
+    (record,) = ports.store.get([authorization_id])
+    if record is None or record.account_id != account_id or record.kind != AUTHORIZATION:
+        raise TransactionNotFound(
+            "The account has no authorization of this id.",
+            errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
+        )
+    return record
+
+
+def _entry_for(
+    authorization: Record,
+    kind: str,
+    identity: EntryIdentity,
+    request: dict[str, Any],
+    plan: _Plan,
+    now_ms: int,
+) -> tuple[Record, Record]:
+    """The new entry, and the authorization as it leaves it. A declined operation moves nothing but is kept."""
+    before = entries.data_of(authorization)
+    movement = plan.movement
+    if plan.decline is not None:
+        movement = Movement(movement.amount, Totals(**before["totals"]))
+    updated = entries.with_movement(authorization, movement, identity.id)
+    code = before["network"].get("authorization_code")
+    data: EntryData = {
+        "request": request,
+        "amount": movement.amount,
+        "currency": before["currency"],
+        "card": before["card"],
+        "decline": entries.decline_data(plan.decline),
+        "network": entries.network_data(
+            identity,
+            now_ms,
+            code=code if plan.decline is None and kind in ("capture", "increment") else None,
+            cleared=plan.decline is None and kind in ("capture", "refund"),
+        ),
+        "simulation": entries.simulation_data(plan.simulation),
+        "postings": entries.postings_data([] if plan.decline is not None else plan.postings),
+        "totals": entries.totals_data(movement.totals),
+        "authorization_id": authorization.id,
+        "authorization_status": entries.authorization_of(updated).status(now_ms).value,
+    }
+    entry = Record(
+        id=identity.id,
+        kind=kind,
+        account_id=authorization.account_id,
+        version=1,
+        created_at=now_ms,
+        data=data,
+        feed_key=authorization.feed_key,
+        card_id=authorization.card_id,
+    )
+    return entry, updated
+
+
+def _replay(existing: Record, request: Mapping[str, Any]) -> Outcome:
+    entries.require_same_request(existing, request)
+    return Outcome(entries.as_created(existing), replayed=True)
+
+
+def _card_data(card: CardDetails) -> dict[str, Any]:
+    facts = describe_card(card.number)
+    data: dict[str, Any] = {
+        "brand": facts.brand,
+        "last4": facts.last4,
+        "funding": facts.funding,
+        "exp_month": card.exp_month,
+        "exp_year": card.exp_year,
+    }
+    if card.holder_name is not None:
+        data["holder_name"] = card.holder_name
+    return data
+
+
+def _authorize_request(command: Authorize, card_id: str) -> dict[str, Any]:
+    """The request as it is kept: the number replaced by its id, the CVC by the fact that there was one.
+
+    Of a CVC not even a hash may be kept (PCI DSS 3.3.1), so a retry with another one is not told apart.
+    """
+    card = command.card
+    kept: dict[str, Any] = {"number": card_id, "exp_month": card.exp_month, "exp_year": card.exp_year}
+    if card.cvc is not None:
+        kept["cvc"] = True
+    if card.holder_name is not None:
+        kept["holder_name"] = card.holder_name
+    if card.billing_address is not None:
+        kept["billing_address"] = dict(card.billing_address)
+    request: dict[str, Any] = {"amount": command.amount, "currency": command.currency, "card": kept}
+    _add_common(request, command)
+    return request
+
+
+def _operation_request(command: Operation) -> dict[str, Any]:
+    request: dict[str, Any] = {"authorization_id": command.authorization_id}
+    if command.amount is not None:
+        request["amount"] = command.amount
+    if command.final:
+        request["final"] = True
+    _add_common(request, command)
+    return request
+
+
+def _add_common(request: dict[str, Any], command: Authorize | Operation) -> None:
+    if command.merchant_reference is not None:
+        request["merchant_reference"] = command.merchant_reference
+    if command.metadata is not None:
+        request["metadata"] = dict(command.metadata)
+    if command.simulate is not None:
+        request[f"header:{HEADER}"] = command.simulate
+
+
+def _refuse_stray_card_number(command: Authorize) -> None:
+    """The ledger never holds a card number, so the request's own may not hide in a text that would be kept."""
+    number = command.card.number
+    texts: list[tuple[str, str]] = [
+        ("/merchant_reference", command.merchant_reference or ""),
+        ("/card/holder_name", command.card.holder_name or ""),
+        (f"header:{HEADER}", command.simulate or ""),
+    ]
+    for name, value in (command.card.billing_address or {}).items():
+        texts.append((f"/card/billing_address/{name}", value))
+    for name, value in (command.metadata or {}).items():
+        texts.append(("/metadata", name))
+        texts.append((f"/metadata/{name}", value))
+    stray = [pointer for pointer, text in texts if len(text) >= len(number) and number in _digits(text)]
+    if stray:
+        raise InvalidRequest(
+            "The card number may stand in card.number only: everything else is kept.",
+            errors=[
+                FieldError("/metadata" if number in _digits(pointer) else pointer, "card_number", "holds the card number")
+                for pointer in dict.fromkeys(stray)
+            ],
+        )
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))

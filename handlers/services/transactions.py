@@ -1,0 +1,159 @@
+"""Reading the ledger: one transaction with its family, the account's feed, a card."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from handlers.domain.errors import CardNotFound, FieldError, InvalidRequest, TransactionNotFound
+from handlers.domain.ids import PREFIXES
+from handlers.services import entries
+from handlers.services.entries import AUTHORIZATION, Entry
+from handlers.services.ports import Index, Ports, Position
+
+SCAN_MAX: Final = 2_000
+"""How many entries one listing reads at most before it answers with what it has found and a cursor."""
+
+SCAN_PAGE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An entry, and everything that belongs to the same authorization, oldest first, the authorization included."""
+
+    entry: Entry
+    members: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a listing shows. created_from (inclusive) and created_before (exclusive): milliseconds since the epoch."""
+
+    card_id: str | None = None
+    type: str | None = None
+    status: str | None = None
+    created_from: int | None = None
+    created_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries, newest first. next_cursor: opaque; None when there are no more."""
+
+    entries: Sequence[Entry]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardSummary:
+    """A card as this account knows it: its latest authorization, and when it was first and last used (ms)."""
+
+    card_id: str
+    latest: Entry
+    first_used_at: int
+    last_used_at: int
+
+
+def get_transaction(ports: Ports, account_id: str, transaction_id: str) -> Family:
+    """An entry with its family, as they stand now.
+
+    Errors: transaction_not_found: the account has no entry of this id.
+    """
+    now_ms = ports.clock.now_ms()
+    (record,) = ports.store.get([transaction_id])
+    if record is None or record.account_id != account_id or record.kind not in PREFIXES:
+        raise TransactionNotFound("The account has no transaction of this id.")
+    root = record
+    if record.kind != AUTHORIZATION:
+        (found,) = ports.store.get([entries.data_of(record)["authorization_id"]])
+        assert found is not None, "an entry is written in one atomic write with its authorization"
+        root = found
+    ids = entries.data_of(root)["entries"]
+    members = [root, *(member for member in ports.store.get(ids) if member is not None)] if ids else [root]
+    return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
+
+
+def list_transactions(ports: Ports, account_id: str, wanted: Filter, *, limit: int, cursor: str | None) -> Listing:
+    """The account's entries, newest first, a page at a time.
+
+    A page may hold fewer than `limit` entries although there are more, when few of many match: go on with the cursor.
+    Errors: invalid_request: the cursor is not one that a listing gave.
+    """
+    now_ms = ports.clock.now_ms()
+    if wanted.card_id is not None:
+        index, key = Index.CARD, wanted.card_id
+    else:
+        index, key = Index.FEED, entries.feed_key(account_id)
+    start = decode_cursor(cursor) if cursor is not None else None
+    if wanted.created_before is not None:
+        latest = Position(wanted.created_before, "")
+        start = latest if start is None else min(start, latest)
+
+    selective = wanted.type is not None or wanted.status is not None
+    page_size = SCAN_PAGE if selective else limit + 1
+    found: list[Entry] = []
+    scanned = 0
+    while scanned < SCAN_MAX:
+        page = ports.store.page(index, key, after=start, limit=page_size, newest_first=True)
+        for record in page.records:
+            if wanted.created_from is not None and record.created_at < wanted.created_from:
+                return Listing(found, None)
+            entry = entries.as_of(record, now_ms)
+            if record.account_id == account_id and _matches(entry, wanted):
+                if len(found) == limit:
+                    assert start is not None, "the entry before this one was found"
+                    return Listing(found, encode_cursor(start))
+                found.append(entry)
+            start = Position(record.created_at, record.id)
+        if page.next is None:
+            return Listing(found, None)
+        start = page.next
+        scanned += page_size
+    assert start is not None, "at least one page was read"
+    return Listing(found, encode_cursor(start))
+
+
+def _matches(entry: Entry, wanted: Filter) -> bool:
+    return (wanted.type is None or entry.record.kind == wanted.type) and (
+        wanted.status is None or entry.status == wanted.status
+    )
+
+
+def get_card(ports: Ports, account_id: str, card_id: str) -> CardSummary:
+    """A card that this account has used.
+
+    Errors: card_not_found: the account has used no card of this id.
+    """
+    newest = ports.store.page(Index.CARD, card_id, limit=1, newest_first=True).records
+    oldest = ports.store.page(Index.CARD, card_id, limit=1).records
+    if not newest or not oldest or newest[0].account_id != account_id:
+        raise CardNotFound("The account has used no card of this id.")
+    return CardSummary(
+        card_id=card_id,
+        latest=entries.as_of(newest[0], ports.clock.now_ms()),
+        first_used_at=oldest[0].created_at,
+        last_used_at=newest[0].created_at,
+    )
+
+
+def encode_cursor(position: Position) -> str:
+    """A position as the opaque text that callers hand back."""
+    return base64.urlsafe_b64encode(f"{position.at_ms}.{position.id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> Position:
+    """The position of a cursor. Raises InvalidRequest for anything that `encode_cursor` did not make."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        at_ms, separator, record_id = text.partition(".")
+        if separator and at_ms.isdecimal() and len(at_ms) <= 15 and encode_cursor(
+            position := Position(int(at_ms), record_id)
+        ) == cursor:
+            return position
+    except (binascii.Error, UnicodeDecodeError):
+        pass
+    raise InvalidRequest(
+        "The cursor is not one that a listing gave.",
+        errors=[FieldError("query:cursor", "invalid_cursor", "use next_cursor of the page before, unchanged")],
+    )

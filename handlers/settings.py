@@ -1,0 +1,114 @@
+"""The one place where the environment is read.
+
+Every variable is a field of `LocalSettings` or `LambdaSettings`, named `SANDBOX_` and the field in capitals; a test
+compares the fields of `LambdaSettings` with what the deployed functions are given. Bad values are refused by name.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+VERSION = "0.1.0"
+"""Of the sandbox and its contract; the same as in pyproject.toml and openapi/payments.yaml, as a test makes sure."""
+
+PREFIX = "SANDBOX_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class SettingsError(Exception):
+    """A setting that is missing or cannot be used; the message names it and says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """The embedded home.
+
+    db: the ledger's file; its secret lies beside it in a file with `.key` appended. cors_origins: comma-separated
+    origins of pages that may call the API. log_level: one of `LOG_LEVELS`; `info` logs every request.
+    """
+
+    db: str = "payments-sandbox.db"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    cors_origins: str = "http://localhost:5173,http://127.0.0.1:5173"
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives, and defaults for the rest. Raises SettingsError."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaSettings:
+    """The AWS home.
+
+    table: the DynamoDB table. ledger_secret: 64 hexadecimal digits, the key of every id that is derived from a card
+    number or an idempotency key; changing it orphans all of them. feed_shards: over how many partitions one account's
+    feed, or one card's, is spread: each takes 1,000 writes a second; never lower it. contract: a contract prepared as
+    JSON at build time; empty reads the YAML.
+    """
+
+    table: str
+    ledger_secret: str
+    feed_shards: int = 16
+    contract: str = ""
+    cors_origins: str = ""
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        if len(settings.secret) < 32:
+            raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more")
+        return settings
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger secret, decoded. Raises SettingsError."""
+        try:
+            return bytes.fromhex(self.ledger_secret)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more") from error
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Comma-separated origins as a tuple."""
+    return tuple(origin.strip() for origin in text.split(",") if origin.strip())
+
+
+def contract_path() -> Path:
+    """The contract: beside the package in a checkout, inside it once installed."""
+    here = Path(__file__).parent
+    packaged = here / "openapi" / "payments.yaml"
+    return packaged if packaged.exists() else here.parent / "openapi" / "payments.yaml"
+
+
+def _read(cls: type[Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for setting in fields(cls):
+        name = PREFIX + setting.name.upper()
+        text = environ.get(name)
+        if text is None:
+            if isinstance(setting.default, str | int):
+                continue
+            raise SettingsError(f"{name} is not set")
+        values[setting.name] = _integer(name, text) if setting.type is int else text
+    return values
+
+
+def _integer(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise SettingsError(f"{name} must be a whole number")
+    return int(text)
+
+
+def _check_log_level(level: str) -> None:
+    if level not in LOG_LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")

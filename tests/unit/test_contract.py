@@ -1,0 +1,240 @@
+"""The contract holds together, and the code's tables say what the contract says."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft4Validator, FormatChecker
+from jsonschema.validators import extend
+
+from handlers.domain.cards import brand_of
+from handlers.domain.errors import SandboxError
+from handlers.domain.money import AMOUNT_MAX, EXPONENTS
+from handlers.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
+from handlers.domain.postings import CARDHOLDER_AVAILABLE, CARDHOLDER_HELD, MERCHANT_RECEIVABLE
+from handlers.domain.triggers import RISK_LEVELS, parse_instruction
+from handlers.http import problems
+from handlers.services.trigger_table import PRECEDENCE, list_triggers
+from handlers.settings import VERSION, contract_path
+
+Json = dict[str, Any]
+CONTRACT: Json = yaml.safe_load(contract_path().read_text())
+SCHEMAS: Json = CONTRACT["components"]["schemas"]
+METHODS = ("get", "put", "post", "patch", "delete")
+
+
+def operations() -> Iterator[tuple[str, str, Json]]:
+    for path, item in CONTRACT["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+OPERATIONS = list(operations())
+
+
+def resolve(node: Any) -> Any:
+    while isinstance(node, dict) and "$ref" in node:
+        target: Any = CONTRACT
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def _nullable_type(validator: Any, types: Any, instance: Any, schema: Json) -> Iterator[Any]:
+    if instance is not None or not schema.get("nullable"):
+        yield from Draft4Validator.VALIDATORS["type"](validator, types, instance, schema)
+
+
+Validator = extend(Draft4Validator, {"type": _nullable_type})
+
+
+def faults(instance: Any, schema: Json) -> list[str]:
+    """What a plain JSON Schema validator, not the sandbox's own, finds wrong."""
+    whole = {**schema, "components": CONTRACT["components"]}
+    return [error.message for error in Validator(whole, format_checker=FormatChecker()).iter_errors(instance)]
+
+
+def media_types() -> Iterator[tuple[str, Json]]:
+    """Every body that the contract describes, with where it stands."""
+    for _, _, operation in OPERATIONS:
+        name = operation["operationId"]
+        for media in resolve(operation.get("requestBody", {})).get("content", {}).values():
+            yield f"{name} request", media
+        for status, response in operation["responses"].items():
+            for media in resolve(response).get("content", {}).values():
+                yield f"{name} {status}", media
+
+
+@pytest.mark.parametrize(("where", "media"), [pytest.param(w, m, id=w) for w, m in media_types()])
+def test_every_body_has_examples_that_match_its_schema(where: str, media: Json) -> None:
+    assert media.get("examples"), f"{where} has no example"
+    for name, reference in media["examples"].items():
+        assert faults(resolve(reference)["value"], media["schema"]) == [], f"{where}, example {name}"
+
+
+def test_the_validator_of_the_examples_finds_faults() -> None:
+    schema = {"$ref": "#/components/schemas/AuthorizeRequest"}
+    example = resolve({"$ref": "#/components/examples/AuthorizeRequest"})["value"]
+    assert faults({**example, "amount": "10.51"}, schema)
+    assert faults({**example, "surprise": 1}, schema)
+
+
+def test_problem_examples_carry_the_status_under_which_they_stand() -> None:
+    for _, _, operation in OPERATIONS:
+        for status, response in operation["responses"].items():
+            media = resolve(response).get("content", {}).get("application/problem+json", {})
+            for reference in media.get("examples", {}).values():
+                assert resolve(reference)["value"]["status"] == int(status)
+
+
+def test_problem_examples_agree_with_the_table_of_statuses() -> None:
+    for example in CONTRACT["components"]["examples"].values():
+        value = example["value"]
+        if isinstance(value, dict) and "retryable" in value:
+            assert problems.STATUS[value["code"]] == value["status"], value["code"]
+
+
+def _codes(error: type[SandboxError]) -> Iterator[str]:
+    if "code" in vars(error):
+        yield error.code
+    for child in error.__subclasses__():
+        yield from _codes(child)
+
+
+def test_error_codes_are_those_of_the_contract_and_each_has_one_class_and_a_status() -> None:
+    raised = list(_codes(SandboxError))
+    assert sorted(raised) == sorted(SCHEMAS["ProblemCode"]["enum"])
+    assert set(problems.STATUS) == set(raised)
+
+
+def test_every_error_code_has_an_example() -> None:
+    shown = {
+        example["value"]["code"]
+        for example in CONTRACT["components"]["examples"].values()
+        if isinstance(example["value"], dict) and "retryable" in example["value"]
+    }
+    # Nobody reaches an operation through these two, so no operation can show them.
+    assert shown == set(SCHEMAS["ProblemCode"]["enum"]) - {"route_not_found", "method_not_allowed"}
+
+
+def test_currencies_are_those_of_the_exponent_table() -> None:
+    assert SCHEMAS["Currency"]["enum"] == list(EXPONENTS)
+    assert SCHEMAS["Amount"]["maximum"] == AMOUNT_MAX
+
+
+def test_response_and_decline_codes_are_those_of_the_tables() -> None:
+    assert SCHEMAS["ResponseCode"]["enum"] == ["00", *RESPONSE_CODES]
+    assert SCHEMAS["DeclineCode"]["enum"] == list(DECLINE_CODES)
+    for decline_code, _ in RESPONSE_CODES.values():
+        assert decline_code in DECLINE_CODES
+    for response_code, _ in DECLINE_CODES.values():
+        assert response_code in RESPONSE_CODES
+
+
+def test_check_results_brands_and_ledger_accounts_are_those_of_the_tables() -> None:
+    checks = SCHEMAS["Checks"]["properties"]
+    assert set(checks["cvc_result"]["enum"]) == set(CVC_RESULTS)
+    assert set(checks["avs_result"]["enum"]) == set(AVS_RESULTS)
+    assert SCHEMAS["Risk"]["properties"]["level"]["enum"] == list(RISK_LEVELS)
+    assert {brand_of(row.value) for row in list_triggers() if row.trigger == "card_number"} < set(
+        SCHEMAS["CardBrand"]["enum"]
+    )
+    assert set(SCHEMAS["Posting"]["properties"]["ledger_account"]["enum"]) == {
+        CARDHOLDER_AVAILABLE,
+        CARDHOLDER_HELD,
+        MERCHANT_RECEIVABLE,
+    }
+
+
+@pytest.mark.parametrize("parameter", ["SimulateAuthorization", "SimulateOperation"])
+def test_what_the_simulation_pattern_accepts_is_in_the_grammar(parameter: str) -> None:
+    pattern = re.compile(CONTRACT["components"]["parameters"][parameter]["schema"]["pattern"])
+    outcomes = ["approve", *DECLINE_CODES, *(f"response_code={code}" for code in RESPONSE_CODES)]
+    for outcome in outcomes:
+        assert pattern.search(outcome)
+        parse_instruction(outcome, "header:X-Sandbox-Simulate")
+    assert not pattern.search("response_code=10")
+    assert not pattern.search("bankruptcy")
+
+
+def test_every_item_of_the_grammar_is_in_the_pattern_of_authorizations() -> None:
+    pattern = re.compile(CONTRACT["components"]["parameters"]["SimulateAuthorization"]["schema"]["pattern"])
+    items = [
+        *(f"cvc={result}" for result in CVC_RESULTS),
+        *(f"avs={result}" for result in AVS_RESULTS),
+        *(f"risk={level}" for level in RISK_LEVELS),
+        *(f"capture={code}" for code in DECLINE_CODES),
+    ]
+    for item in items:
+        assert pattern.search(f"approve; {item}"), item
+        parse_instruction(f"approve; {item}", "header:X-Sandbox-Simulate")
+
+
+def test_precedence_of_triggers_is_the_enum_of_the_table() -> None:
+    assert SCHEMAS["TestCard"]["properties"]["trigger"]["enum"] == list(PRECEDENCE)
+
+
+def test_operations_are_complete_enough_to_generate_a_client() -> None:
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(set(ids)) == len(ids)
+    declared = {tag["name"] for tag in CONTRACT["tags"]}
+    for _, _, operation in OPERATIONS:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"])
+        assert operation["summary"]
+        assert len(operation["tags"]) == 1
+        assert set(operation["tags"]) <= declared
+        # API Gateway ignores a security requirement at the root, so each operation states its own.
+        assert operation["security"] in ([], [{"ApiKey": []}])
+
+
+def test_money_moves_only_under_an_idempotency_key() -> None:
+    for path, method, operation in OPERATIONS:
+        names = [resolve(parameter)["name"] for parameter in operation.get("parameters", [])]
+        moves_money = operation["tags"] == ["payments"] and method == "post"
+        assert ("X-Idempotency-Key" in names) == moves_money, path
+        assert ("422" in operation["responses"]) == moves_money, path
+
+
+def test_operations_document_the_refusals_that_they_can_meet() -> None:
+    for _, _, operation in OPERATIONS:
+        expected = {"400", "500"}
+        if operation["security"]:
+            expected |= {"401", "429", "503"}
+        if "requestBody" in operation:
+            expected |= {"413", "415"}
+        assert expected <= set(operation["responses"]), operation["operationId"]
+
+
+def test_every_response_carries_the_request_id() -> None:
+    for _, _, operation in OPERATIONS:
+        for response in operation["responses"].values():
+            assert "X-Request-Id" in resolve(response)["headers"]
+
+
+def test_links_point_at_operations_and_at_parameters_that_exist() -> None:
+    by_id = {operation["operationId"]: operation for _, _, operation in OPERATIONS}
+    for name, link in CONTRACT["components"]["links"].items():
+        target = by_id[link["operationId"]]
+        known = {resolve(parameter)["name"] for parameter in target.get("parameters", [])}
+        assert set(link.get("parameters", {})) <= known, name
+        if "requestBody" in link:
+            schema = resolve(target["requestBody"]["content"]["application/json"]["schema"])
+            assert set(link["requestBody"]) <= set(schema["properties"]), name
+
+
+def test_request_schemas_refuse_unknown_fields() -> None:
+    for _, _, operation in OPERATIONS:
+        if "requestBody" in operation:
+            schema = resolve(operation["requestBody"]["content"]["application/json"]["schema"])
+            assert schema["additionalProperties"] is False, operation["operationId"]
+
+
+def test_one_version_is_stated_everywhere() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert CONTRACT["info"]["version"] == project["project"]["version"] == VERSION
