@@ -205,9 +205,13 @@ def _differing(stored: Any, given: Any, pointer: str) -> list[str]:
         return [] if stored == given else [pointer]
     found: list[str] = []
     for name in stored.keys() | given.keys():
-        if name.startswith("header:"):
+        if not pointer and name.startswith("header:"):
             found += [name] if stored.get(name) != given.get(name) else []
         else:
-            below = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-            found += _differing(stored.get(name), given.get(name), below)
+            found += _differing(stored.get(name), given.get(name), f"{pointer}/{escape_name(name)}")
     return found
+
+
+def escape_name(name: str) -> str:
+    """A field's name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -380,6 +380,10 @@ def _add_common(request: dict[str, Any], command: Authorize | Operation) -> None
 def _refuse_stray_card_number(command: Authorize) -> None:
     """The ledger never holds a card number, so the request's own may not hide in a text that would be kept."""
     number = command.card.number
+
+    def holds_number(text: str) -> bool:
+        return len(text) >= len(number) and number in _digits(text)
+
     texts: list[tuple[str, str]] = [
         ("/merchant_reference", command.merchant_reference or ""),
         ("/card/holder_name", command.card.holder_name or ""),
@@ -388,18 +392,19 @@ def _refuse_stray_card_number(command: Authorize) -> None:
     for name, value in (command.card.billing_address or {}).items():
         texts.append((f"/card/billing_address/{name}", value))
     for name, value in (command.metadata or {}).items():
-        texts.append(("/metadata", name))
-        texts.append((f"/metadata/{name}", value))
-    stray = [pointer for pointer, text in texts if len(text) >= len(number) and number in _digits(text)]
+        pointer = "/metadata" if holds_number(name) else f"/metadata/{entries.escape_name(name)}"
+        texts += [(pointer, name), (pointer, value)]
+    stray = [pointer for pointer, text in texts if holds_number(text)]
     if stray:
         raise InvalidRequest(
             "The card number may stand in card.number only: everything else is kept.",
             errors=[
-                FieldError("/metadata" if number in _digits(pointer) else pointer, "card_number", "holds the card number")
+                FieldError(pointer, "card_number", "holds the card number")
                 for pointer in dict.fromkeys(stray)
             ],
         )
 
 
 def _digits(text: str) -> str:
-    return "".join(filter(str.isdecimal, text))
+    """The digits in a text, those of any script as ASCII."""
+    return "".join([str(int(char)) for char in text if char.isdecimal()])

@@ -5,7 +5,7 @@ or two and both homes behave alike: `contracts/store/` is the suite that every a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -200,4 +200,4 @@ class Ports:
     randomness: Randomness
     limiter: RateLimiter
     principals: PrincipalCache
-    ledger_secret: bytes
+    ledger_secret: bytes = field(repr=False)

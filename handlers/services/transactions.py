@@ -1,7 +1,6 @@
 """Reading the ledger: one transaction with its family, the account's feed, a card."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +9,7 @@ from handlers.domain.errors import CardNotFound, FieldError, InvalidRequest, Tra
 from handlers.domain.ids import PREFIXES
 from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry
-from handlers.services.ports import Index, Ports, Position
+from handlers.services.ports import Index, Ports, Position, Record
 
 SCAN_MAX: Final = 2_000
 """How many entries one listing reads at most before it answers with what it has found and a cursor."""
@@ -99,8 +98,11 @@ def list_transactions(ports: Ports, account_id: str, wanted: Filter, *, limit: i
         for record in page.records:
             if wanted.created_from is not None and record.created_at < wanted.created_from:
                 return Listing(found, None)
+            if record.account_id != account_id:
+                # A card belongs to one account, so none of its entries can be shown, nor be named by a cursor.
+                return Listing((), None)
             entry = entries.as_of(record, now_ms)
-            if record.account_id == account_id and _matches(entry, wanted):
+            if _matches(entry, wanted):
                 if len(found) == limit:
                     assert start is not None, "the entry before this one was found"
                     return Listing(found, encode_cursor(start))
@@ -129,12 +131,28 @@ def get_card(ports: Ports, account_id: str, card_id: str) -> CardSummary:
     oldest = ports.store.page(Index.CARD, card_id, limit=1).records
     if not newest or not oldest or newest[0].account_id != account_id:
         raise CardNotFound("The account has used no card of this id.")
+    latest = newest[0]
+    if latest.kind != AUTHORIZATION:
+        latest = _latest_authorization(ports, card_id) or latest
     return CardSummary(
         card_id=card_id,
-        latest=entries.as_of(newest[0], ports.clock.now_ms()),
+        latest=entries.as_of(latest, ports.clock.now_ms()),
         first_used_at=oldest[0].created_at,
         last_used_at=newest[0].created_at,
     )
+
+
+def _latest_authorization(ports: Ports, card_id: str) -> Record | None:
+    """Other entries repeat the card as their own authorization saw it, which may be long ago."""
+    after: Position | None = None
+    while True:
+        page = ports.store.page(Index.CARD, card_id, after=after, newest_first=True)
+        for record in page.records:
+            if record.kind == AUTHORIZATION:
+                return record
+        if page.next is None:
+            return None
+        after = page.next
 
 
 def encode_cursor(position: Position) -> str:
@@ -151,7 +169,7 @@ def decode_cursor(cursor: str) -> Position:
             position := Position(int(at_ms), record_id)
         ) == cursor:
             return position
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also its children: not base64, not ASCII
         pass
     raise InvalidRequest(
         "The cursor is not one that a listing gave.",

@@ -1,0 +1,38 @@
+"""The embedded home's ledger secret: 32 random bytes, in hexadecimal, in a file that only its owner can read."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+SECRET_BYTES: Final = 32
+
+
+class SecretFileError(Exception):
+    """The key file cannot be used. The message is one line: the path, what is wrong, what to do."""
+
+
+def load_secret(path: Path) -> bytes:
+    """The secret in the file, which is made, with mode 0600, when it is not there. Raises SecretFileError."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read(path)
+    except OSError as error:
+        raise SecretFileError(f"The key file {path} cannot be made: {error.strerror}.") from error
+    secret = secrets.token_bytes(SECRET_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret.hex() + "\n")
+    return secret
+
+
+def _read(path: Path) -> bytes:
+    try:
+        secret = bytes.fromhex(path.read_text(encoding="ascii"))
+    except OSError as error:
+        raise SecretFileError(f"The key file {path} cannot be read: {error.strerror}.") from error
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise SecretFileError(f"The key file {path} does not hold a key: restore it, or start anew with --reset.")
+    return secret

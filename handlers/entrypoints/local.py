@@ -1,0 +1,126 @@
+"""The embedded home: one process with the API, its documentation and the ledger."""
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from handlers.adapters.sqlite.store import StoreOpenError
+from handlers.adapters.system.secret_file import SecretFileError
+from handlers.bootstrap import build_local
+from handlers.entrypoints.logs import configure_logs
+from handlers.services.accounts import DEMO_API_KEY
+from handlers.services.ledger_secret import WrongLedgerSecret
+from handlers.settings import LocalSettings
+
+_logger = logging.getLogger("sandbox.local")
+
+SHUTDOWN_S: Final = 5
+"""How long requests that are under way may take once the server is told to stop."""
+
+_BANNER = """\
+Payments Sandbox is ready.
+
+  API         {url}/v1
+  Swagger UI  {url}/docs
+  Contract    {url}/openapi.yaml
+  API key     {key}  (header x-api-key)
+  Ledger      {db}
+
+Stop with Ctrl-C.
+"""
+
+
+class ServeError(Exception):
+    """The server cannot start; the message is one line that says why and what to do."""
+
+
+class _Server(uvicorn.Server):
+    """Says where everything is once requests are answered, not before."""
+
+    banner: str = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self.banner, flush=True)
+
+
+def serve(settings: LocalSettings, *, reset: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM. reset: delete the ledger and its key first.
+
+    Raises ServeError when the port is taken, or the ledger or its key cannot be used.
+    """
+    configure_logs(settings.log_level)
+    listener = _listen(settings.host, settings.port)
+    with listener:
+        try:
+            if reset:
+                _delete_ledger(Path(settings.db))
+            ports, app = build_local(settings)
+        except (StoreOpenError, SecretFileError) as error:
+            raise ServeError(str(error)) from error
+        except WrongLedgerSecret as error:
+            raise ServeError(
+                f"The key file {settings.db}.key does not belong to {settings.db}: restore it, or start anew with --reset."
+            ) from error
+        try:
+            _run(settings, listener, app)
+        finally:
+            ports.store.close()
+    _logger.info("stopped")
+
+
+def _run(settings: LocalSettings, listener: socket.socket, app: object) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    server = _Server(config)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    server.banner = _BANNER.format(url=url, key=DEMO_API_KEY, db=Path(settings.db).absolute())
+    # After its own shutdown uvicorn raises the signal again; by then it has been obeyed.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: None)
+    server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ServeError(f"The address {host} cannot be used: {error.strerror}.") from error
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"Port {port} on {host} cannot be used: {(error.strerror or 'unknown').lower()}; choose another with --port."
+        ) from error
+    return listener
+
+
+def _delete_ledger(path: Path) -> None:
+    """Delete the ledger's files, but only if they are a ledger's: --db may name something dear by mistake."""
+    from handlers.adapters.sqlite.store import SqliteStore
+
+    if path.exists():
+        SqliteStore(path).close()
+    for suffix in ("", "-wal", "-shm", ".key"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
