@@ -1,20 +1,25 @@
 """The one place where the environment is read.
 
-Every variable is a field of `LocalSettings` or `LambdaSettings`, named `SANDBOX_` and the field in capitals; a test
-compares the fields of `LambdaSettings` with what the deployed functions are given. Bad values are refused by name.
+Every variable is a field of `LocalSettings`, `LambdaSettings` or `ClientSettings`, named `SANDBOX_` and the field in
+capitals; a test compares the fields of `LambdaSettings` with what the deployed functions are given. Bad values are refused
+by name.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-VERSION = "0.1.0"
+from handlers import __version__
+
+VERSION = __version__
 """Of the sandbox and its contract; the same as in pyproject.toml and openapi/payments.yaml, as a test makes sure."""
 
 PREFIX = "SANDBOX_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+PORT_MAX = 65_535
+FEED_SHARDS_MAX = 99
 
 
 class SettingsError(Exception):
@@ -40,6 +45,8 @@ class LocalSettings:
         """The settings that the environment gives, and defaults for the rest. Raises SettingsError."""
         settings = cls(**_read(cls, environ))
         _check_log_level(settings.log_level)
+        if settings.port > PORT_MAX:
+            raise SettingsError(f"{PREFIX}PORT must be 0 to {PORT_MAX}")
         return settings
 
 
@@ -54,7 +61,7 @@ class LambdaSettings:
     """
 
     table: str
-    ledger_secret: str
+    ledger_secret: str = field(repr=False)
     feed_shards: int = 16
     contract: str = ""
     cors_origins: str = ""
@@ -67,6 +74,8 @@ class LambdaSettings:
         _check_log_level(settings.log_level)
         if len(settings.secret) < 32:
             raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more")
+        if not 1 <= settings.feed_shards <= FEED_SHARDS_MAX:
+            raise SettingsError(f"{PREFIX}FEED_SHARDS must be 1 to {FEED_SHARDS_MAX}")
         return settings
 
     @property
@@ -76,6 +85,23 @@ class LambdaSettings:
             return bytes.fromhex(self.ledger_secret)
         except ValueError as error:
             raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """The commands that call a sandbox, this machine's or a deployed one.
+
+    url: where its API is. api_key: empty when none is given; never an option of a command, so that it lands in no shell
+    history and no process list.
+    """
+
+    url: str = "http://127.0.0.1:8080"
+    api_key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives, and defaults for the rest."""
+        return cls(**_read(cls, environ))
 
 
 def origins(text: str) -> tuple[str, ...]:

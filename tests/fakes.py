@@ -111,6 +111,16 @@ def _listing(index: Index, record: Record) -> tuple[str | None, Position]:
             return DUE_KEY if record.due_at is not None else None, Position(record.due_at or 0, record.id)
 
 
+class OpenBox:
+    """`SecretBox` that hides nothing."""
+
+    def seal(self, secret: bytes) -> str:
+        return secret.hex()
+
+    def open(self, sealed: str) -> bytes:
+        return bytes.fromhex(sealed)
+
+
 def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> Ports:
     """Ports for a test: in memory, at `NOW_MS`, unless given otherwise."""
     clock = clock or FrozenClock()
@@ -120,5 +130,7 @@ def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> 
         randomness=SeededRandomness(),
         limiter=TokenBucketLimiter(PLANS, now_ns=lambda: clock.now_ms() * 1_000_000),
         principals=RecentPrincipals(clock),
+        secret_box=OpenBox(),
         ledger_secret=LEDGER_SECRET,
+        loopback_webhooks=True,
     )

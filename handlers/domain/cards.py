@@ -104,4 +104,6 @@ def avs_result(
         return "U"
     line1 = "line1" in address and line1_matches
     postal_code = "postal_code" in address and postal_code_matches
-    return {(True, True): "Y", (True, False): "A", (False, True): "Z", (False, False): "N"}[line1, postal_code]
+    return {(True, True): "Y", (True, False): "A", (False, True): "Z", (False, False): "N"}[
+        line1, postal_code
+    ]

@@ -10,13 +10,16 @@
     ├── NotFound                           also what another account's id looks like
     │   ├── TransactionNotFound
     │   ├── CardNotFound
-    │   └── ApiKeyNotFound
+    │   ├── ApiKeyNotFound
+    │   └── WebhookEndpointNotFound, WebhookDeliveryNotFound, EventNotFound, InboxNotFound
     ├── StateConflict                      the request is well formed, the object's state refuses it
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
     │   ├── AmountExceedsAuthorized, AmountExceedsCaptured, AmountTooLarge
     │   ├── EntryLimitReached
     │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
-    │   └── ApiKeyLimitReached, OwnApiKey
+    │   ├── ApiKeyLimitReached, OwnApiKey
+    │   ├── WebhookEndpointLimitReached, InboxLimitReached, WebhookEndpointDisabled
+    │   └── SecretRotationInProgress
     ├── IdempotencyKeyReused               one key, two different requests
     ├── RateLimitExceeded
     └── StoreUnavailable
@@ -124,6 +127,26 @@ class ApiKeyNotFound(NotFound):
     title = "No such API key"
 
 
+class WebhookEndpointNotFound(NotFound):
+    code = "webhook_endpoint_not_found"
+    title = "No such webhook endpoint"
+
+
+class WebhookDeliveryNotFound(NotFound):
+    code = "webhook_delivery_not_found"
+    title = "No such webhook delivery"
+
+
+class EventNotFound(NotFound):
+    code = "event_not_found"
+    title = "No such event"
+
+
+class InboxNotFound(NotFound):
+    code = "inbox_not_found"
+    title = "No such inbox"
+
+
 class StateConflict(SandboxError):
     """Base of the refusals that follow from the state that the object is in."""
 
@@ -188,6 +211,26 @@ class ApiKeyLimitReached(StateConflict):
 class OwnApiKey(StateConflict):
     code = "own_api_key"
     title = "A key cannot revoke itself"
+
+
+class WebhookEndpointLimitReached(StateConflict):
+    code = "webhook_endpoint_limit_reached"
+    title = "The account has as many webhook endpoints as it can hold"
+
+
+class WebhookEndpointDisabled(StateConflict):
+    code = "webhook_endpoint_disabled"
+    title = "The webhook endpoint is disabled"
+
+
+class SecretRotationInProgress(StateConflict):
+    code = "secret_rotation_in_progress"
+    title = "The last rotation's old secret still signs"
+
+
+class InboxLimitReached(StateConflict):
+    code = "inbox_limit_reached"
+    title = "The account has as many inboxes as it can hold"
 
 
 class IdempotencyKeyReused(SandboxError):

@@ -51,11 +51,17 @@ NEVER_RETRY: Final = frozenset({"04", "07", "12", "14", "15", "41", "43", "46", 
 """Visa category 1: the issuer will never approve; trying again is forbidden and fined."""
 
 DECLINE_CODES: Final[dict[str, tuple[str, str]]] = {
-    "approve_with_id": ("01", "The issuer wants to be called; try again once it has identified the cardholder."),
+    "approve_with_id": (
+        "01",
+        "The issuer wants to be called; try again once it has identified the cardholder.",
+    ),
     "authentication_required": ("65", "The issuer wants the cardholder to be authenticated first."),
     "call_issuer": ("01", "The issuer declined without a reason; the cardholder should call it."),
     "card_not_supported": ("57", "The card does not support this kind of purchase."),
-    "card_velocity_exceeded": ("65", "The cardholder has exceeded the number of uses that the issuer allows."),
+    "card_velocity_exceeded": (
+        "65",
+        "The cardholder has exceeded the number of uses that the issuer allows.",
+    ),
     "currency_not_supported": ("12", "The card does not support this currency."),
     "do_not_honor": ("05", "The issuer declined without a reason."),
     "duplicate_transaction": ("94", "A transaction with the same details was sent a moment ago."),

@@ -366,5 +366,7 @@ def _rule_of(instruction: Instruction) -> str:
 def _invalid(pointer: str, position: int) -> InvalidSimulation:
     return InvalidSimulation(
         "The simulation instruction is not in the grammar; GET /v1/test-cards lists what it understands.",
-        errors=[FieldError(pointer, "unknown_simulation", f"item {position} is not known, or repeats another")],
+        errors=[
+            FieldError(pointer, "unknown_simulation", f"item {position} is not known, or repeats another")
+        ],
     )

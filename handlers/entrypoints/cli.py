@@ -59,11 +59,12 @@ def _parser(settings: LocalSettings) -> argparse.ArgumentParser:
         help="run the sandbox until it is interrupted",
         description="Serve the API, its documentation and the ledger until interrupted (Ctrl-C).",
     )
+    serve.add_argument("--host", default=settings.host, help="address to listen on (default: %(default)s)")
     serve.add_argument(
-        "--host", default=settings.host, help="address to listen on (default: %(default)s)"
-    )
-    serve.add_argument(
-        "--port", type=_port, default=settings.port, help="port to listen on; 0 takes a free one (default: %(default)s)"
+        "--port",
+        type=_port,
+        default=settings.port,
+        help="port to listen on; 0 takes a free one (default: %(default)s)",
     )
     serve.add_argument(
         "--db",
@@ -71,7 +72,9 @@ def _parser(settings: LocalSettings) -> argparse.ArgumentParser:
         default=settings.db,
         help="the ledger's file, made when it is not there; its key lies beside it in FILE.key (default: %(default)s)",
     )
-    serve.add_argument("--reset", action="store_true", help="delete the ledger and its key first, and start anew")
+    serve.add_argument(
+        "--reset", action="store_true", help="delete the ledger and its key first, and start anew"
+    )
     serve.add_argument(
         "--log-level",
         choices=LOG_LEVELS,

@@ -7,6 +7,7 @@ from typing import Any
 
 # isort: off
 from handlers.entrypoints import lean_imports  # noqa: F401 - before Connexion, which would import what is left out
+
 # isort: on
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES

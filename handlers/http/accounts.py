@@ -1,7 +1,7 @@
 """Operations of the tag `accounts`: accounts and their API keys."""
 
 from handlers.http.call import Answer, Call
-from handlers.http.representations import render_account, render_api_key, render_new_api_key
+from handlers.services.representations import render_account, render_api_key, render_new_api_key
 from handlers.services import accounts
 
 

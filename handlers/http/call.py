@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers.services.ports import Ports, Principal
+from handlers.domain.errors import FieldError, InvalidRequest
+from handlers.domain.moments import parse_moment
+from handlers.services.ports import Ports, Principal, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class Call:
     """One request that has passed routing, security and validation.
 
     body: the parsed JSON body, valid against the operation's schema; None where the operation has none.
+    raw_body: the body's very bytes.
     path, query: parameters by their names in the contract, converted to the schema's type; absent ones are missing,
         except those with a default, which is filled in.
     headers: header parameters *declared in the contract for this operation*, by their lowercase names.
@@ -27,6 +30,7 @@ class Call:
     request_id: str
     principal: Principal | None = None
     body: Any = None
+    raw_body: bytes = b""
     path: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +42,12 @@ class Call:
         return self.principal
 
     @property
+    def sender(self) -> Sender:
+        """What posts to receivers, where the home lets a request wait for them."""
+        assert self.ports.sender is not None, "this home was built without a sender"
+        return self.ports.sender
+
+    @property
     def account_id(self) -> str:
         """The caller's account."""
         return self.caller.account_id
@@ -46,6 +56,15 @@ class Call:
     def idempotency_key(self) -> str:
         """The key of an operation that declares `X-Idempotency-Key`, unquoted."""
         return self.headers["x-idempotency-key"]
+
+    def moment(self, pointer: str, text: str) -> int:
+        """A date-time of the request in milliseconds since the epoch. Raises InvalidRequest, naming the pointer."""
+        try:
+            return parse_moment(text)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"{pointer} is {error}.", errors=[FieldError(pointer, "format", f"is {error}")]
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

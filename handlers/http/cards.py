@@ -1,7 +1,7 @@
 """Operations of the tag `cards`."""
 
 from handlers.http.call import Answer, Call
-from handlers.http.representations import render_card_summary
+from handlers.services.representations import render_card_summary
 from handlers.services import transactions
 
 

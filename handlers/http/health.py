@@ -1,10 +1,10 @@
 """Operations of the tag `system`."""
 
+from handlers import __version__
 from handlers.http.call import Answer, Call
-from handlers.settings import VERSION
 
 
 async def get_health(call: Call) -> Answer:
     """GET /v1/health"""
     call.ports.store.ping()
-    return Answer(200, {"status": "ok", "version": VERSION})
+    return Answer(200, {"status": "ok", "version": __version__})

@@ -5,7 +5,7 @@ from typing import Any
 from handlers.domain.cards import CardDetails
 from handlers.domain.ids import TransactionId
 from handlers.http.call import Answer, Call
-from handlers.http.representations import render_transaction
+from handlers.services.representations import render_transaction
 from handlers.services import payments
 from handlers.services.payments import Authorize, Operation, Outcome
 

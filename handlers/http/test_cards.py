@@ -9,9 +9,7 @@ from handlers.services.trigger_table import PRECEDENCE, TriggerRow, list_trigger
 
 async def list_test_cards(call: Call) -> Answer:
     """GET /v1/test-cards"""
-    return Answer(
-        200, {"precedence": list(PRECEDENCE), "data": [_render(row) for row in list_triggers()]}
-    )
+    return Answer(200, {"precedence": list(PRECEDENCE), "data": [_render(row) for row in list_triggers()]})
 
 
 def _render(row: TriggerRow) -> dict[str, Any]:

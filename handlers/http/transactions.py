@@ -1,11 +1,7 @@
 """Operations of the tag `transactions`: the ledger, read back."""
 
-from typing import Any
-
-from handlers.domain.errors import FieldError, InvalidRequest
-from handlers.domain.moments import parse_moment
 from handlers.http.call import Answer, Call
-from handlers.http.representations import render_family, render_transaction
+from handlers.services.representations import render_family, render_transaction
 from handlers.services import transactions
 from handlers.services.transactions import Filter
 
@@ -29,22 +25,9 @@ async def list_transactions(call: Call) -> Answer:
     listing = transactions.list_transactions(
         call.ports, call.account_id, wanted, limit=query["limit"], cursor=query.get("cursor")
     )
-    body: dict[str, Any] = {
-        "data": [render_transaction(entry) for entry in listing.entries],
-        "has_more": listing.next_cursor is not None,
-        "next_cursor": listing.next_cursor,
-    }
-    return Answer(200, body)
+    return Answer(200, listing.render(render_transaction))
 
 
 def _moment(call: Call, name: str) -> int | None:
     text = call.query.get(name)
-    if text is None:
-        return None
-    try:
-        return parse_moment(text)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"{name} is {error}.",
-            errors=[FieldError(f"query:{name}", "format", f"is {error}")],
-        ) from error
+    return None if text is None else call.moment(f"query:{name}", text)

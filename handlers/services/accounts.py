@@ -110,7 +110,9 @@ def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewAp
         now_ms = ports.clock.now_ms()
         api_key = _describe(secret, label, now_ms)
         # Revoked keys are listed for the record, but not without end.
-        kept = [key for key in keys if key.revoked_at is None] + [key for key in keys if key.revoked_at][-API_KEYS_MAX:]
+        kept = [key for key in keys if key.revoked_at is None] + [key for key in keys if key.revoked_at][
+            -API_KEYS_MAX:
+        ]
         kept.sort(key=lambda key: (key.created_at, key.key_id))
         record = _key_record(account_id, account.data["plan"], api_key)
         update = Update(_with_keys(account, [*kept, api_key]))
@@ -214,4 +216,3 @@ def _new_secret(ports: Ports) -> str:
 
 def _busy() -> AccountBusy:
     return AccountBusy("Other changes to the account's keys got there first; repeat the request.")
-

@@ -262,7 +262,9 @@ def _operate(
                 return Outcome(entries.as_created(entry), replayed=False)
             case AlreadyExists(existing):
                 return _replay(existing, request)
-    raise AuthorizationBusy("Too many operations on this authorization at once; repeat the request with the same key.")
+    raise AuthorizationBusy(
+        "Too many operations on this authorization at once; repeat the request with the same key."
+    )
 
 
 def _get_authorization(ports: Ports, account_id: str, authorization_id: str) -> Record:

@@ -136,6 +136,24 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """That a record was inserted. seq: its place in the order of commits, growing, not without gaps."""
+
+    seq: int
+    id: str
+    kind: str
+    account_id: str
+
+
+class ChangeFeed(Protocol):
+    """The ledger's inserts in the order of their commits, where one process can follow them."""
+
+    def changes(self, *, after: int, limit: int) -> list[Change]:
+        """The first `limit` inserts after this seq (0: from the beginning)."""
+        ...
+
+
 class Clock(Protocol):
     """The only source of time."""
 
@@ -188,11 +206,63 @@ class PrincipalCache(Protocol):
         ...
 
 
+class SecretBox(Protocol):
+    """Keeps secrets that have to be read again (signing secrets), encrypted and authenticated."""
+
+    def seal(self, secret: bytes) -> str:
+        """The secret as text that can be stored."""
+        ...
+
+    def open(self, sealed: str) -> bytes:
+        """The secret again. Implementations may remember it: one webhook must not cost one call of a key service."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A POST to a receiver. url: used byte for byte. headers: besides host and content-length, which the sender adds.
+
+    chunks: the body, sent piece by piece with `pause_ms` in between; ordinarily one piece.
+    """
+
+    url: str
+    headers: Sequence[tuple[str, str]]
+    chunks: Sequence[bytes]
+    timeout_ms: int
+    pause_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a POST. status: None when there was no HTTP answer; then `error` says why, in a stable word:
+    `timeout`, `connection_refused`, `connection_closed`, `name_not_resolved`, `address_refused`, `tls_failed`,
+    `malformed_response`, `connection_failed`.
+
+    headers: of the answer, at most 32 of at most 256 characters. body_start: its first 1024 bytes, as text.
+    """
+
+    status: int | None
+    headers: Sequence[tuple[str, str]]
+    body_start: str
+    duration_ms: int
+    error: str | None = None
+
+
+class Sender(Protocol):
+    """Posts to receivers. Never raises for anything that a receiver, a network or a name server does."""
+
+    async def send(self, post: Post) -> Reply:
+        """Post once, to an address that the home allows, following no redirect."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All ports, as the services receive them.
 
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
+    sender: posts to receivers, where a request may wait for one.
+    loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
     """
 
     store: Store
@@ -201,3 +271,6 @@ class Ports:
     limiter: RateLimiter
     principals: PrincipalCache
     ledger_secret: bytes = field(repr=False)
+    secret_box: SecretBox = field(default=None)  # type: ignore[assignment]
+    sender: Sender | None = None
+    loopback_webhooks: bool = False

@@ -1,20 +1,14 @@
 """Reading the ledger: one transaction with its family, the account's feed, a card."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from handlers.domain.errors import CardNotFound, FieldError, InvalidRequest, TransactionNotFound
+from handlers.domain.errors import CardNotFound, TransactionNotFound
 from handlers.domain.ids import PREFIXES
 from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry
+from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Index, Ports, Position, Record
-
-SCAN_MAX: Final = 2_000
-"""How many entries one listing reads at most before it answers with what it has found and a cursor."""
-
-SCAN_PAGE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +28,6 @@ class Filter:
     status: str | None = None
     created_from: int | None = None
     created_before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Entries, newest first. next_cursor: opaque; None when there are no more."""
-
-    entries: Sequence[Entry]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +59,9 @@ def get_transaction(ports: Ports, account_id: str, transaction_id: str) -> Famil
     return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
 
 
-def list_transactions(ports: Ports, account_id: str, wanted: Filter, *, limit: int, cursor: str | None) -> Listing:
+def list_transactions(
+    ports: Ports, account_id: str, wanted: Filter, *, limit: int, cursor: str | None
+) -> ListingPage[Entry]:
     """The account's entries, newest first, a page at a time.
 
     A page may hold fewer than `limit` entries although there are more, when few of many match: go on with the cursor.
@@ -84,42 +72,27 @@ def list_transactions(ports: Ports, account_id: str, wanted: Filter, *, limit: i
         index, key = Index.CARD, wanted.card_id
     else:
         index, key = Index.FEED, entries.feed_key(account_id)
-    start = decode_cursor(cursor) if cursor is not None else None
-    if wanted.created_before is not None:
-        latest = Position(wanted.created_before, "")
-        start = latest if start is None else min(start, latest)
 
-    selective = wanted.type is not None or wanted.status is not None
-    page_size = SCAN_PAGE if selective else limit + 1
-    found: list[Entry] = []
-    scanned = 0
-    while scanned < SCAN_MAX:
-        page = ports.store.page(index, key, after=start, limit=page_size, newest_first=True)
-        for record in page.records:
-            if wanted.created_from is not None and record.created_at < wanted.created_from:
-                return Listing(found, None)
-            if record.account_id != account_id:
-                # A card belongs to one account, so none of its entries can be shown, nor be named by a cursor.
-                return Listing((), None)
-            entry = entries.as_of(record, now_ms)
-            if _matches(entry, wanted):
-                if len(found) == limit:
-                    assert start is not None, "the entry before this one was found"
-                    return Listing(found, encode_cursor(start))
-                found.append(entry)
-            start = Position(record.created_at, record.id)
-        if page.next is None:
-            return Listing(found, None)
-        start = page.next
-        scanned += page_size
-    assert start is not None, "at least one page was read"
-    return Listing(found, encode_cursor(start))
+    def matches(record: Record) -> bool:
+        return (
+            record.kind in PREFIXES
+            and (wanted.type is None or record.kind == wanted.type)
+            and (wanted.status is None or entries.as_of(record, now_ms).status == wanted.status)
+        )
 
-
-def _matches(entry: Entry, wanted: Filter) -> bool:
-    return (wanted.type is None or entry.record.kind == wanted.type) and (
-        wanted.status is None or entry.status == wanted.status
+    page = walk(
+        ports,
+        index,
+        key,
+        matches,
+        limit=limit,
+        cursor=cursor,
+        owner=account_id,
+        created_from=wanted.created_from,
+        created_before=wanted.created_before,
+        selective=wanted.type is not None or wanted.status is not None,
     )
+    return ListingPage([entries.as_of(record, now_ms) for record in page.items], page.next_cursor)
 
 
 def get_card(ports: Ports, account_id: str, card_id: str) -> CardSummary:
@@ -153,25 +126,3 @@ def _latest_authorization(ports: Ports, card_id: str) -> Record | None:
         if page.next is None:
             return None
         after = page.next
-
-
-def encode_cursor(position: Position) -> str:
-    """A position as the opaque text that callers hand back."""
-    return base64.urlsafe_b64encode(f"{position.at_ms}.{position.id}".encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> Position:
-    """The position of a cursor. Raises InvalidRequest for anything that `encode_cursor` did not make."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-        at_ms, separator, record_id = text.partition(".")
-        if separator and at_ms.isdecimal() and len(at_ms) <= 15 and encode_cursor(
-            position := Position(int(at_ms), record_id)
-        ) == cursor:
-            return position
-    except ValueError:  # also its children: not base64, not ASCII
-        pass
-    raise InvalidRequest(
-        "The cursor is not one that a listing gave.",
-        errors=[FieldError("query:cursor", "invalid_cursor", "use next_cursor of the page before, unchanged")],
-    )

@@ -26,7 +26,12 @@ _NUMBER: Final = "4242424242424242"
 _ADDRESS: Final = {"line1": "1 Main Street", "postal_code": "10115", "country": "DE"}
 _AMOUNT: Final = 1051
 _CURRENCY: Final = "EUR"
-_EXAMPLES: Final = ("approve; cvc=N", "approve; avs=N", "approve; risk=highest", "approve; capture=generic_decline")
+_EXAMPLES: Final = (
+    "approve; cvc=N",
+    "approve; avs=N",
+    "approve; risk=highest",
+    "approve; capture=generic_decline",
+)
 
 
 @dataclass(frozen=True, slots=True)

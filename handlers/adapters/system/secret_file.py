@@ -34,5 +34,7 @@ def _read(path: Path) -> bytes:
     except ValueError:
         secret = b""
     if len(secret) != SECRET_BYTES:
-        raise SecretFileError(f"The key file {path} does not hold a key: restore it, or start anew with --reset.")
+        raise SecretFileError(
+            f"The key file {path} does not hold a key: restore it, or start anew with --reset."
+        )
     return secret

@@ -1,4 +1,4 @@
-"""How ledger entries, cards and accounts look in the API: the contract's response schemas, built from the services'."""
+"""How ledger entries, cards and accounts look to clients: the contract's schemas, in responses and in events alike."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,0 +1,115 @@
+# Everything that a developer or CI does here, by name. Needs GNU make, a POSIX shell and Python 3.11 or newer; the
+# TypeScript verifier and the benchmark also need Node.js 20 or newer. No cloud account, and no network once installed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+PYTHON ?= python3
+# The tools are always called as modules of the environment's interpreter, never by their scripts: a script holds the
+# absolute path it was installed under, so it breaks when the checkout is moved, or when its path has a space in it.
+PY := .venv/bin/python
+UV_VERSION := 0.13.9
+TYPESCRIPT := webhooks-verifier/typescript
+VERIFIER := webhooks-verifier/python
+
+# PORT, DB and HOST count only when they are said to make: some shells export a HOST of their own.
+said = $(if $(findstring command,$(origin $(1))),$(2) "$($(1))")
+# `make test PYTEST_ARGS='-k refund -x'` narrows a run.
+PYTEST_ARGS ?=
+PYTEST := $(PY) -m pytest
+COVERAGE_ARGS :=
+
+.PHONY: help
+help: ## list the targets (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run
+run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
+	@exec $(PY) -m handlers.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
+
+.PHONY: test
+test: environment-dev test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
+	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadgroup $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: environment-dev lint-typescript ## formatting, lint, types, import arrows and the contract
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@cd $(VERIFIER) && ../../$(PY) -m mypy src tests
+	@$(PY) -m openapi_spec_validator openapi/payments.yaml
+	@$(PYTEST) -q tests/unit/test_architecture.py $(wildcard tests/unit/test_contract*.py tests/unit/test_spec*.py)
+
+.PHONY: format
+format: environment-dev ## rewrite the Python files in the one format
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+.PHONY: check
+check: COVERAGE_ARGS := --cov --cov-report=term:skip-covered
+check: lint test ## what CI runs: lint, then every test with coverage of at least 90 %
+
+.PHONY: bench
+bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/performance.md; ARGS='--quick --only lambda'
+	@cmp -s tests/load/package-lock.json tests/load/node_modules/.installed || { \
+	  cd tests/load && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
+	  cp package-lock.json node_modules/.installed; }
+	@$(PY) -m tests.load.bench $(ARGS)
+
+# The pins that stand are kept; `make lock UPGRADE=1` moves them all.
+LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
+.PHONY: lock
+lock: environment ## pin and hash every dependency again, after a change in pyproject.toml
+	@uv=$$(command -v uv || echo .venv/bin/uv); \
+	[ -x "$$uv" ] || $(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); \
+	set -ex; \
+	$(LOCK) pyproject.toml -o requirements/run.txt; \
+	$(LOCK) requirements/lambda.in -c requirements/run.txt -o requirements/lambda.txt; \
+	$(LOCK) pyproject.toml requirements/lambda.in --group dev -c requirements/run.txt -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## remove the environment, installed packages and caches
+	rm -rf .venv build dist .coverage .coverage.* coverage.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VERIFIER)/.mypy_cache $(TYPESCRIPT)/node_modules tests/load/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made again when its interpreter is gone or is not the one that `python3` is now. The package is
+# not installed but pointed at by a .pth file: that needs no build backend, so nothing of it can want the network, and
+# `python -m handlers...` works from any directory. What is installed is compared by content, not by time: a checkout
+# touches files without changing them.
+.PHONY: environment
+environment:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "error: $(PYTHON) is not there: install Python 3.11 or newer" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: the sandbox needs Python 3.11 or newer, \
+	and $(PYTHON) is %d.%d: try make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@version='import platform; print(platform.python_implementation(), platform.python_version())'; \
+	[ "$$($(PY) -c "$$version" 2>/dev/null)" = "$$("$(PYTHON)" -c "$$version")" ] || { \
+	  echo "making .venv"; rm -rf .venv; \
+	  "$(PYTHON)" -m venv .venv || { \
+	    rm -rf .venv; echo "error: no .venv could be made: is python3-venv installed?" >&2; exit 1; }; }
+	@$(PY) -c 'import pathlib, sysconfig; here = str(pathlib.Path.cwd()) + "\n"; \
+	pth = pathlib.Path(sysconfig.get_path("purelib"), "payments-sandbox.pth"); \
+	pth.exists() and pth.read_text() == here or pth.write_text(here)'
+
+.PHONY: environment-run environment-dev
+environment-run environment-dev: environment-%: environment
+	@cmp -s requirements/$*.txt .venv/.installed-$*.txt || { \
+	  echo "installing requirements/$*.txt"; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt && \
+	  cp requirements/$*.txt .venv/.installed-$*.txt; }
+
+# Without Node.js the TypeScript verifier is left out, said aloud; in CI that is a failure.
+.PHONY: lint-typescript test-typescript
+lint-typescript test-typescript: %-typescript:
+	@[ -f $(TYPESCRIPT)/package-lock.json ] || exit 0; \
+	if ! command -v npm >/dev/null || ! node -e 'process.exit(Number(parseInt(process.versions.node) < 20))'; then \
+	  echo "$(TYPESCRIPT) needs Node.js 20 or newer: its $* is left out" >&2; [ "$$CI" != true ]; exit; \
+	fi; \
+	cd $(TYPESCRIPT) || exit; \
+	cmp -s package-lock.json node_modules/.installed || { \
+	  npm ci --no-audit --no-fund --loglevel=error && cp package-lock.json node_modules/.installed; } || exit; \
+	if [ $* = lint ]; then npm run --silent lint --if-present; else npm test --silent; fi

@@ -1,0 +1,225 @@
+"""Reading by index, in every store."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.store.conftest import OpenStore
+from contracts.store.samples import (
+    CARD_ID,
+    FEED_KEY,
+    NOW_MS,
+    Fields,
+    all_pages,
+    listed_ids,
+    make_record,
+    updated,
+)
+from handlers.services.ports import DUE_KEY, Committed, Index, Page, Position, Record, Store
+
+KEYS = ["a", "aa", "a#", "a#1", "", "é"]
+"""Keys that are prefixes of each other, or look like what an adapter may add to them."""
+
+record_ids = st.text(alphabet="aAzZ09_-#~", min_size=1, max_size=4)
+times = st.sampled_from([0, 1, 2, 999, 1000, NOW_MS, NOW_MS + 1])
+records = st.lists(
+    st.builds(
+        make_record,
+        record_ids,
+        created_at=times,
+        feed_key=st.none() | st.sampled_from(KEYS),
+        card_id=st.none() | st.sampled_from(KEYS),
+        due_at=st.none() | times,
+    ),
+    max_size=14,
+    unique_by=lambda record: record.id,
+)
+positions = st.none() | st.builds(
+    Position, times | st.sampled_from([-1, -(2**70), 10**15, 2**70]), record_ids | st.just("")
+)
+
+
+def position_of(index: Index, record: Record) -> Position:
+    at_ms = record.due_at if index is Index.DUE else record.created_at
+    assert at_ms is not None
+    return Position(at_ms, record.id)
+
+
+def key_of(index: Index, record: Record) -> str | None:
+    due_key = None if record.due_at is None else DUE_KEY
+    return {Index.FEED: record.feed_key, Index.CARD: record.card_id, Index.DUE: due_key}[index]
+
+
+def expected_records(
+    records: list[Record], index: Index, key: str, after: Position | None, newest_first: bool
+) -> list[Record]:
+    """What the index should list: the port's words as a filter and a sort."""
+    listed = [record for record in records if key_of(index, record) == key]
+    if after is not None and newest_first:
+        listed = [record for record in listed if position_of(index, record) < after]
+    elif after is not None:
+        listed = [record for record in listed if position_of(index, record) > after]
+    return sorted(listed, key=lambda record: position_of(index, record), reverse=newest_first)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=records,
+    index=st.sampled_from(Index),
+    key=st.sampled_from(KEYS),
+    after=positions,
+    limit=st.integers(1, 6),
+    newest_first=st.booleans(),
+)
+def test_the_pages_together_are_the_sorted_list(
+    open_store: OpenStore,
+    records: list[Record],
+    index: Index,
+    key: str,
+    after: Position | None,
+    limit: int,
+    newest_first: bool,
+) -> None:
+    key = DUE_KEY if index is Index.DUE else key
+    expected = expected_records(records, index, key, after, newest_first)
+    with open_store() as store:
+        for record in records:
+            store.insert(record)
+        pages = all_pages(store, index, key, limit=limit, newest_first=newest_first, after=after)
+    assert [record for page in pages for record in page.records] == expected
+    assert [len(page.records) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert len(pages) == max(1, -(-len(expected) // limit)), "no page is read for nothing"
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(
+    ("index", "key", "fields"),
+    [
+        (Index.FEED, FEED_KEY, Fields(feed_key=FEED_KEY)),
+        (Index.CARD, CARD_ID, Fields(card_id=CARD_ID)),
+        (Index.DUE, DUE_KEY, Fields(due_at=NOW_MS)),
+    ],
+)
+def test_records_of_one_moment_are_ordered_by_id(
+    store: Store, index: Index, key: str, fields: Fields, newest_first: bool
+) -> None:
+    ids = ["auth_1", "auth_10", "auth_2", "auth_A", "auth_a", "cap_0"]
+    for record_id in sorted(ids, key=hash):
+        store.insert(make_record(record_id, **fields))
+    pages = all_pages(store, index, key, limit=2, newest_first=newest_first)
+    in_order = sorted(ids, reverse=newest_first)
+    assert [[record.id for record in page.records] for page in pages] == [
+        in_order[:2],
+        in_order[2:4],
+        in_order[4:],
+    ]
+    assert [page.next for page in pages] == [
+        Position(NOW_MS, in_order[1]),
+        Position(NOW_MS, in_order[3]),
+        None,
+    ]
+
+
+def test_a_position_without_id_stands_before_its_whole_millisecond(store: Store) -> None:
+    for at_ms in (1, 2, 3):
+        for letter in "ab":
+            store.insert(make_record(f"{letter}{at_ms}", feed_key=FEED_KEY, created_at=at_ms))
+    on = store.page(Index.FEED, FEED_KEY, after=Position(2, ""))
+    back = store.page(Index.FEED, FEED_KEY, after=Position(2, ""), newest_first=True)
+    assert [record.id for record in on.records] == ["a2", "b2", "a3", "b3"]
+    assert [record.id for record in back.records] == ["b1", "a1"]
+
+
+def test_a_page_goes_on_where_the_record_it_stopped_at_no_longer_is(store: Store) -> None:
+    for number in range(4):
+        store.insert(make_record(f"auth_{number}", due_at=number))
+    page = store.page(Index.DUE, DUE_KEY, limit=2)
+    assert store.commit([], [updated(page.records[1], due_at=None)]) == Committed()
+    rest = store.page(Index.DUE, DUE_KEY, limit=2, after=page.next)
+    assert [record.id for record in rest.records] == ["auth_2", "auth_3"]
+
+
+@pytest.mark.parametrize("index", Index)
+def test_a_key_that_nobody_uses_has_one_empty_page(store: Store, index: Index) -> None:
+    for number, other in enumerate(["unuse", "unused_", "UNUSED", "unused#0"]):
+        store.insert(make_record(f"auth_{number}", feed_key=other, card_id=other, due_at=NOW_MS))
+    assert store.page(index, "unused") == Page([], None)
+    assert store.page(index, "unused", newest_first=True) == Page([], None)
+
+
+def test_accounts_do_not_see_each_others_records(store: Store) -> None:
+    for key in KEYS:
+        store.insert(make_record(f"feed_{key}", feed_key=key))
+        store.insert(make_record(f"card_{key}", card_id=key))
+    for key in KEYS:
+        assert listed_ids(store, Index.FEED, key) == [f"feed_{key}"]
+        assert listed_ids(store, Index.CARD, key) == [f"card_{key}"]
+
+
+def test_the_due_index_lists_all_accounts_by_due_time(store: Store) -> None:
+    store.insert(make_record("auth_1", account_id="acct_1", due_at=30, created_at=1))
+    store.insert(make_record("auth_2", account_id="acct_2", due_at=10, created_at=3))
+    store.insert(make_record("auth_3", account_id="acct_3", due_at=20, created_at=2))
+    store.insert(make_record("auth_4", account_id="acct_4", created_at=4))
+    assert listed_ids(store, Index.DUE, DUE_KEY) == ["auth_2", "auth_3", "auth_1"]
+    assert listed_ids(store, Index.DUE, DUE_KEY, newest_first=True) == ["auth_1", "auth_3", "auth_2"]
+
+
+@pytest.mark.parametrize(
+    ("due_at", "expected"),
+    [(5, ["auth_1", "auth_2"]), (25, ["auth_2", "auth_1"]), (None, ["auth_2"])],
+)
+def test_an_update_moves_the_record_in_the_due_index(
+    store: Store, due_at: int | None, expected: list[str]
+) -> None:
+    first, second = make_record("auth_1", due_at=10), make_record("auth_2", due_at=20)
+    store.insert(first)
+    store.insert(second)
+    assert store.commit([], [updated(first, due_at=due_at)]) == Committed()
+    assert listed_ids(store, Index.DUE, DUE_KEY) == expected
+
+
+def test_an_update_moves_the_record_between_keys(store: Store) -> None:
+    record = make_record("auth_1", feed_key="a", card_id="b")
+    store.insert(record)
+    assert store.commit([], [updated(record, feed_key="b", card_id=None)]) == Committed()
+    assert listed_ids(store, Index.FEED, "a") == []
+    assert listed_ids(store, Index.FEED, "b") == ["auth_1"]
+    assert listed_ids(store, Index.CARD, "b") == []
+
+
+def test_a_page_holds_records_as_they_are_now(store: Store) -> None:
+    record = make_record("auth_1", feed_key=FEED_KEY)
+    store.insert(record)
+    update = updated(record, data={"captured": 1})
+    store.commit([], [update])
+    assert store.page(Index.FEED, FEED_KEY) == Page([update.record], None)
+
+
+def test_pages_of_a_thousand_hold_a_thousand(store: Store) -> None:
+    ids = [f"auth_{number:04d}" for number in range(1001)]
+    for record_id in ids:
+        store.insert(make_record(record_id, feed_key=FEED_KEY))
+    first = store.page(Index.FEED, FEED_KEY, limit=1000)
+    assert [record.id for record in first.records] == ids[:1000]
+    assert first.next == Position(NOW_MS, ids[999])
+    second = store.page(Index.FEED, FEED_KEY, limit=1000, after=first.next)
+    assert [record.id for record in second.records] == ids[1000:]
+    assert second.next is None
+
+
+def test_a_page_holds_a_hundred_unless_told_otherwise(store: Store) -> None:
+    store.commit([make_record(f"auth_{number:03d}", card_id=CARD_ID) for number in range(100)], [])
+    assert len(store.page(Index.CARD, CARD_ID).records) == 100
+    assert store.page(Index.CARD, CARD_ID).next is None
+    store.insert(make_record("auth_100", card_id=CARD_ID))
+    assert len(store.page(Index.CARD, CARD_ID).records) == 100
+    assert store.page(Index.CARD, CARD_ID).next == Position(NOW_MS, "auth_099")
+
+
+@pytest.mark.parametrize("arguments", [{"limit": 0}, {"limit": -1}, {"limit": 1001}])
+def test_other_limits_are_refused(store: Store, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="1000"):
+        store.page(Index.FEED, FEED_KEY, **arguments)

@@ -1,0 +1,206 @@
+"""The HTTP app: contract, handlers and ports in, one ASGI app out.
+
+    shim.py      request id, route, method, CORS, body, errors, access log
+      Connexion    routes, secures, validates and handles: fast_path.py, or plain_path.py
+        handlers     payments.py, transactions.py, ...: one coroutine per operation
+
+Everything is built here, before the first request: an operation without a handler, or a contract that cannot be served,
+ends the process at its start and not a request at noon.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from handlers.http.connexion_parts import API, ConnexionMiddleware, OpenAPISpecification
+from handlers.http.contract import ContractError, Operation, read_operations
+from handlers.http.exchange import Handler, Plan
+from handlers.http.fast_path import build_fast_stack
+from handlers.http.plain_path import build_plain_stack, restate_request
+from handlers.http.routing import Router
+from handlers.http.schemas import Schemas
+from handlers.http.security import Authenticate, Gate
+from handlers.http.shim import Document, Shim
+from handlers.http.validation import RequestReader
+from handlers.services.ports import Ports, Randomness
+
+__all__ = ["Authenticate", "Handler", "HttpOptions", "build_app", "validate_contract"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """How the app is served.
+
+    docs: Swagger UI at /docs, the contract at /openapi.json and /openapi.yaml.
+    fast_path: False serves the same from plain Connexion, for comparison.
+    allowed_origins: the origins whose pages may call the API, exactly as browsers write them.
+    body_bytes_max: what is refused with 413 has more.
+    contract_is_valid: the build has validated the contract (`validate_contract`), so the start need not.
+    """
+
+    docs: bool = False
+    fast_path: bool = True
+    allowed_origins: Collection[str] = ()
+    body_bytes_max: int = 16_384
+    contract_is_valid: bool = False
+
+
+class _ValidSpecification(OpenAPISpecification):
+    """A contract that was validated at build time; doing it again takes most of Connexion's start."""
+
+    @classmethod
+    def _validate_spec(cls, spec: dict[str, Any]) -> None:
+        pass
+
+
+def build_app(
+    contract: Mapping[str, Any],
+    handlers: Mapping[str, Handler],
+    ports: Ports,
+    *,
+    authenticate: Authenticate,
+    options: HttpOptions | None = None,
+) -> Shim:
+    """The ASGI app that serves the contract.
+
+    handlers: by operation id, exactly one for each operation of the contract.
+    Raises ContractError when contract and handlers do not fit each other, or the contract cannot be served.
+    """
+    options = options or HttpOptions()
+    operations = read_operations(contract)
+    _check_handlers(operations, handlers)
+    schemas = Schemas(contract)
+    plans = {
+        operation.operation_id: Plan(
+            operation, RequestReader(operation, schemas), handlers[operation.operation_id]
+        )
+        for operation in operations
+    }
+    return Shim(
+        _build_connexion(contract, plans, Gate(authenticate, ports), ports, options),
+        _build_router(contract, plans, options),
+        body_bytes_max=options.body_bytes_max,
+        allowed_origins=options.allowed_origins,
+        restate=None if options.fast_path else restate_request,
+        new_request_id=_request_ids(ports.randomness),
+    )
+
+
+def validate_contract(contract: Mapping[str, Any]) -> None:
+    """Raise what the app would raise at its start: what the build calls before it sets `contract_is_valid`."""
+    read_operations(contract)
+    OpenAPISpecification({**contract})
+
+
+def _check_handlers(operations: list[Operation], handlers: Mapping[str, Handler]) -> None:
+    declared = {operation.operation_id for operation in operations}
+    complaints = []
+    if missing := sorted(declared - set(handlers)):
+        complaints.append(f"operations without a handler: {', '.join(missing)}")
+    if unknown := sorted(set(handlers) - declared):
+        complaints.append(f"handlers without an operation: {', '.join(unknown)}")
+    if complaints:
+        raise ContractError("; ".join(complaints))
+
+
+def _build_connexion(
+    contract: Mapping[str, Any],
+    plans: Mapping[str, Plan],
+    gate: Gate,
+    ports: Ports,
+    options: HttpOptions,
+) -> ASGIApp:
+    if options.contract_is_valid:
+        specification: OpenAPISpecification = _ValidSpecification(_deep_copy(_without_answers(contract)))
+    else:
+        # Connexion writes into what it is given.
+        specification = OpenAPISpecification(_deep_copy(contract))
+    if options.fast_path:
+        connexion = build_fast_stack(plans)
+        extra: dict[str, Any] = {"plans": plans, "gate": gate, "ports": ports}
+    else:
+        connexion = build_plain_stack(plans, gate, ports)
+        extra = {}
+    return _mount(connexion, specification, extra)
+
+
+def _mount(
+    connexion: ConnexionMiddleware, specification: OpenAPISpecification, extra: Mapping[str, Any]
+) -> ASGIApp:
+    # What `connexion.add_api` does, which would load (and validate) the specification itself. The base path is empty,
+    # because the contract's paths are complete: a path in `servers` would become a mount.
+    api = API(specification, base_path="", name=None, **connexion.options.__dict__, **extra)
+    connexion.apis.append(api)
+    # Connexion builds at the first request, where its complaints would be a caller's.
+    connexion.app, connexion.middleware_stack = connexion._build_middleware_stack()
+    return connexion
+
+
+def _build_router(
+    contract: Mapping[str, Any], plans: Mapping[str, Plan], options: HttpOptions
+) -> Router[Plan | Document]:
+    targets: list[tuple[str, str, Plan | Document]] = [
+        (plan.operation.method, plan.operation.path, plan) for plan in plans.values()
+    ]
+    if options.docs:
+        from handlers.http.documents import Documents
+
+        documents = Documents(contract)
+        targets += [("GET", path, partial(documents.get, path)) for path in documents.paths]
+    return Router(targets)
+
+
+def _request_ids(randomness: Randomness) -> Callable[[], str]:
+    """Ids that are unique, not secret: one random part for this process, which is what costs, and a counter.
+
+    Eleven digits at most stand in a row, so that nothing takes an id for a card number.
+    """
+    process = randomness.token(11)
+    numbers = count(1)
+    return lambda: f"req_{process}x{next(numbers):x}"
+
+
+def _without_answers(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """What Connexion works by: all but answers, links and examples, which are most of a contract and cost a start."""
+    components = contract.get("components", {})
+    kept = {name: components[name] for name in ("schemas", "securitySchemes") if name in components}
+    for name in ("parameters", "requestBodies"):
+        kept[name] = {key: _without_examples(each) for key, each in components.get(name, {}).items()}
+    paths = {
+        path: {method: _without_answer(each) for method, each in item.items()}
+        for path, item in contract["paths"].items()
+    }
+    return {**contract, "components": kept, "paths": paths}
+
+
+def _without_answer(operation: Any) -> Any:
+    # A path also has parameters of its own, and texts.
+    if isinstance(operation, list):
+        return [_without_examples(parameter) for parameter in operation]
+    if not isinstance(operation, Mapping):
+        return operation
+    asked = {name: value for name, value in operation.items() if name not in ("responses", "callbacks")}
+    asked["parameters"] = [_without_examples(each) for each in operation.get("parameters", [])]
+    if "requestBody" in asked:
+        asked["requestBody"] = _without_examples(asked["requestBody"])
+    return asked
+
+
+def _without_examples(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter or a request body without its examples."""
+    bare = {name: value for name, value in node.items() if name not in ("example", "examples")}
+    if "content" in bare:
+        bare["content"] = {media: _without_examples(each) for media, each in bare["content"].items()}
+    return bare
+
+
+def _deep_copy(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _deep_copy(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_deep_copy(value) for value in node]
+    return node

@@ -1,0 +1,100 @@
+"""Events: every entry of the ledger is one, so nothing can be committed without its event, or the other way round.
+
+An event's id is `evt_` and the entry's id. Its payload is the entry as it was made, in the shape that the API shows;
+what happened later to an authorization is told by later events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from handlers.domain.errors import EventNotFound
+from handlers.domain.moments import DAY_MS, format_moment
+from handlers.domain.webhooks import EVENT_KINDS, EVENT_TYPES
+from handlers.services import entries
+from handlers.services.listings import ListingPage, walk
+from handlers.services.ports import Index, Ports, Record
+from handlers.services.representations import render_transaction
+
+EVENT_PREFIX: Final = "evt_"
+
+VISIBLE_MS: Final = 30 * DAY_MS
+"""How long an event can be listed and read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. at_ms: when, in milliseconds since the epoch. data: what the payload says about it."""
+
+    id: str
+    type: str
+    account_id: str
+    at_ms: int
+    data: dict[str, Any]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The body of its webhook: Standard Webhooks' `type`, `timestamp`, `data`."""
+        return {"type": self.type, "timestamp": format_moment(self.at_ms), "data": self.data}
+
+
+def is_event(record: Record) -> bool:
+    """Whether the record is an entry that tells of something."""
+    return record.kind in EVENT_KINDS
+
+
+def event_type_of(record: Record) -> str:
+    """The type of the event that an entry is."""
+    return EVENT_TYPES[record.kind, record.data.get("decline") is not None]
+
+
+def event_of(record: Record) -> Event:
+    """The event that an entry is."""
+    if record.kind == "endpoint_disabled":
+        data = dict(record.data)
+    else:
+        data = render_transaction(entries.as_created(record))
+    return Event(EVENT_PREFIX + record.id, event_type_of(record), record.account_id, record.created_at, data)
+
+
+def get_event(ports: Ports, account_id: str, event_id: str) -> Event:
+    """An event of the last 30 days.
+
+    Errors: event_not_found: the account has no such event, or it is older.
+    """
+    (record,) = ports.store.get([event_id.removeprefix(EVENT_PREFIX)])
+    oldest = ports.clock.now_ms() - VISIBLE_MS
+    if (
+        not event_id.startswith(EVENT_PREFIX)
+        or record is None
+        or record.account_id != account_id
+        or not is_event(record)
+        or record.created_at < oldest
+    ):
+        raise EventNotFound("The account has no event of this id in the last 30 days.")
+    return event_of(record)
+
+
+def list_events(
+    ports: Ports, account_id: str, *, types: Sequence[str], limit: int, cursor: str | None
+) -> ListingPage[Event]:
+    """The account's events of the last 30 days, newest first. types: only these; empty for all.
+
+    Errors: invalid_request: the cursor is not one that a listing gave.
+    """
+    oldest = ports.clock.now_ms() - VISIBLE_MS
+
+    def wanted(record: Record) -> bool:
+        return is_event(record) and (not types or event_type_of(record) in types)
+
+    page = walk(
+        ports,
+        Index.FEED,
+        entries.feed_key(account_id),
+        wanted,
+        limit=limit,
+        cursor=cursor,
+        created_from=oldest,
+        selective=bool(types),
+    )
+    return ListingPage([event_of(record) for record in page.items], page.next_cursor)

@@ -1,0 +1,101 @@
+"""How the benchmark brings up either side's Lambda handler, with or without storage."""
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from handlers.domain.ids import identify_api_key
+from handlers.domain.plans import DEFAULT_PLAN
+from handlers.http.contract import load_contract
+from handlers.services.ports import CommitResult, Committed, Index, Page, Position, Record, Update
+from handlers.settings import LambdaSettings, contract_path
+from tests.load.samples import API_KEY
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+ACCOUNT = "acct_demo"
+
+
+class NoStore:
+    """`Store` that knows the sample's API key, accepts everything and keeps nothing."""
+
+    def __init__(self) -> None:
+        self._key = key_record()
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """The API key, or nothing."""
+        return [self._key if each == self._key.id else None for each in ids]
+
+    def insert(self, record: Record) -> Record | None:
+        """Forget it."""
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        """Forget them."""
+        return Committed()
+
+    def page(
+        self,
+        index: Index,
+        key: str,
+        *,
+        after: Position | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Page:
+        """Nothing."""
+        return Page([], None)
+
+    def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def key_record() -> Record:
+    """The record of the sample's API key."""
+    return Record(
+        id=identify_api_key(API_KEY),
+        kind="api_key",
+        account_id=ACCOUNT,
+        version=1,
+        created_at=0,
+        data={"plan": DEFAULT_PLAN, "revoked_at": None},
+    )
+
+
+def load_handler(side: str, storage: str) -> Handler:
+    """The handler of `ours` or `fastapi` with `none` or `dynamodb` under it, as `environment` sets it up."""
+    if side == "fastapi":
+        os.environ["BENCH_STORE"] = storage
+        handler: Handler = importlib.import_module("tests.load.fastapi_app").handler
+        return handler
+    os.environ.update(lambda_environment())
+    lambda_api = importlib.import_module("handlers.entrypoints.lambda_api")
+    if storage == "dynamodb":
+        ours: Handler = lambda_api.handler
+        return ours
+    from mangum import Mangum
+
+    from handlers.bootstrap import build_lambda_app
+
+    app: Any = build_lambda_app(LambdaSettings.from_environment(), NoStore())
+    return Mangum(app, lifespan="off", text_mime_types=lambda_api.TEXT_TYPES)
+
+
+def lambda_environment(*, contract: Path | None = None) -> dict[str, str]:
+    """The settings of our Lambda function. contract: the prepared one; None reads the YAML."""
+    return {
+        "SANDBOX_TABLE": "PaymentsLedger",
+        "SANDBOX_LEDGER_SECRET": "62656e6368" * 8,
+        "SANDBOX_CONTRACT": str(contract or ""),
+    }
+
+
+def prepare_contract(path: Path) -> None:
+    """Write the contract as the build of the Lambda bundle does: as JSON."""
+    path.write_bytes(orjson.dumps(load_contract(contract_path())))

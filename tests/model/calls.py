@@ -1,0 +1,82 @@
+"""Calls of the services as tests make them: a plain, approved payment of one account unless they say otherwise."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from handlers.domain.cards import CardDetails
+from handlers.domain.ids import TransactionId
+from handlers.services import payments
+from handlers.services.payments import Authorize, Operation, Outcome
+from handlers.services.ports import Ports
+
+ACCOUNT: Final = "acct_shop"
+OTHER_ACCOUNT: Final = "acct_stranger"
+
+APPROVED_NUMBER: Final = "4242424242424242"
+DECLINED_NUMBER: Final = "4000000000009995"
+CAPTURE_DECLINED_NUMBER: Final = "4000000000000341"
+
+CARD: Final = CardDetails(APPROVED_NUMBER, 12, 2030, cvc="123")
+
+_OPERATIONS: Final[dict[str, Callable[..., Outcome]]] = {
+    "capture": payments.capture_payment,
+    "refund": payments.refund_payment,
+    "void": payments.void_payment,
+    "increment": payments.increment_payment,
+}
+OPERATION_KINDS: Final = tuple(_OPERATIONS)
+
+
+def card_with(**changes: Any) -> CardDetails:
+    """The plain card with other fields."""
+    return replace(CARD, **changes)
+
+
+def authorization_request(**fields: Any) -> Authorize:
+    """A request for 10.00 EUR on the plain card, with other fields."""
+    return replace(Authorize(amount=1000, currency="EUR", card=CARD), **fields)
+
+
+def authorize(ports: Ports, key: str = "auth-1", *, account: str = ACCOUNT, **fields: Any) -> Outcome:
+    """Authorize with `authorization_request(**fields)`."""
+    return payments.authorize_payment(ports, account, authorization_request(**fields), idempotency_key=key)
+
+
+def operate(
+    ports: Ports,
+    kind: str,
+    authorization_id: str,
+    key: str | None = None,
+    *,
+    account: str = ACCOUNT,
+    **fields: Any,
+) -> Outcome:
+    """Capture, refund, void or increment; the key is `KIND-1` unless given."""
+    command = Operation(TransactionId(authorization_id), **fields)
+    return _OPERATIONS[kind](ports, account, command, idempotency_key=key or f"{kind}-1")
+
+
+def capture(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+    """Capture all that is left, unless given an amount."""
+    return operate(ports, "capture", authorization_id, key, **fields)
+
+
+def refund(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+    """Refund all that is left, unless given an amount."""
+    return operate(ports, "refund", authorization_id, key, **fields)
+
+
+def void(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+    """Void what is held."""
+    return operate(ports, "void", authorization_id, key, **fields)
+
+
+def increment(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+    """Hold 5.00 EUR more, unless given an amount."""
+    return operate(ports, "increment", authorization_id, key, **{"amount": 500, **fields})
+
+
+def id_of(outcome: Outcome) -> str:
+    """The id of the entry that an operation made or found."""
+    return outcome.entry.record.id

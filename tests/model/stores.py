@@ -1,0 +1,67 @@
+"""Stores that get in the way, around one that works."""
+
+from collections.abc import Callable, Sequence
+
+from handlers.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
+from tests.fakes import MemoryStore
+
+
+class CountingStore:
+    """Passes every call on, and keeps the names of the methods that were called."""
+
+    def __init__(self, inner: Store | None = None) -> None:
+        self.inner = inner or MemoryStore()
+        self.calls: list[str] = []
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        self.calls.append("get")
+        return self.inner.get(ids)
+
+    def insert(self, record: Record) -> Record | None:
+        self.calls.append("insert")
+        return self.inner.insert(record)
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        self.calls.append("commit")
+        return self.inner.commit(inserts, updates)
+
+    def page(
+        self,
+        index: Index,
+        key: str,
+        *,
+        after: Position | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Page:
+        self.calls.append("page")
+        return self.inner.page(index, key, after=after, limit=limit, newest_first=newest_first)
+
+    def ping(self) -> None:
+        self.inner.ping()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class RacingStore(CountingStore):
+    """Lets another writer be faster.
+
+    lose: the next so many commits find that the record has moved on. first: what the other writer does, once, right
+    before the next commit; its own commits are not counted.
+    """
+
+    def __init__(self, inner: Store | None = None) -> None:
+        super().__init__(inner)
+        self.lose = 0
+        self.first: Callable[[], object] | None = None
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        if self.first is not None:
+            first, self.first = self.first, None
+            first()
+        if self.lose:
+            self.lose -= 1
+            self.calls.append("commit")
+            return Stale()
+        return super().commit(inserts, updates)

@@ -1,0 +1,75 @@
+"""Lambda starts without what it never uses, and answers all the same."""
+
+import importlib
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.entrypoints.lean_imports import LEFT_OUT, NotLoadedError, lean_imports
+
+ROOT = Path(__file__).parents[2]
+
+START = """
+import json, sys
+from handlers.entrypoints.lean_imports import LEFT_OUT, lean_imports
+with lean_imports():
+    import handlers.http.app
+    import mangum
+loaded = [name for name in LEFT_OUT if name in sys.modules]
+from tests.integration.http_contract import AUTHORIZE, make_app, post_json
+app = make_app(contract_is_valid=True)
+good, bad = post_json(app, "/v1/authorize", AUTHORIZE), post_json(app, "/v1/authorize", {})
+print(json.dumps([loaded, good.status, bad.status, [name for name in LEFT_OUT if name in sys.modules]]))
+try:
+    make_app(contract_is_valid=False)
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_the_app_starts_and_answers_without_what_is_left_out() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", START],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    answers, failure = done.stdout.splitlines()
+    assert json.loads(answers) == [[], 201, 400, []]
+    # A contract that the build has not validated cannot be validated without jsonschema: that is said, not skipped.
+    assert failure == "NotLoadedError"
+
+
+def test_a_stand_in_loads_like_a_module_and_refuses_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in LEFT_OUT:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with lean_imports():
+        requests, jsonschema, local = (
+            importlib.import_module(name) for name in ("requests", "jsonschema", "werkzeug.local")
+        )
+        extended = types.new_class("Extended", (jsonschema.Draft4Validator,))
+        assert jsonschema.Draft4Validator.VALIDATORS["type"]
+    assert "requests" not in sys.modules
+    uses: list[tuple[Any, str]] = [
+        (requests.get("x"), "text"),
+        (local.LocalProxy(1), "name"),
+        (extended(), "call"),
+    ]
+    for stand_in, use in uses:
+        with pytest.raises(NotLoadedError, match="is left out of Lambda"):
+            stand_in() if use == "call" else getattr(stand_in, use)
+
+
+def test_what_is_loaded_already_is_left_alone() -> None:
+    import jsonschema
+
+    with lean_imports():
+        assert sys.modules["jsonschema"] is jsonschema
+    assert sys.modules["jsonschema"] is jsonschema

@@ -1,0 +1,41 @@
+"""What a caller chose is fit to be shown."""
+
+import pytest
+
+from handlers.http.masking import NAME_LENGTH_MAX, json_pointer, mask_digits, safe_name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4242424242424242",
+        "4242 4242 4242 4242",
+        "4242-4242-4242-4242",
+        "4242.4242.4242.4242",
+        "424242424242",
+        "٤" * 16,
+    ],
+)
+def test_what_could_be_a_card_number_is_masked(text: str) -> None:
+    assert mask_digits(f"a{text}b") == "a[masked]b"
+
+
+@pytest.mark.parametrize("text", ["42424242424", "2026-01-31", "a1b2c3d4e5f6a7b8c9d0", ""])
+def test_other_digits_stay(text: str) -> None:
+    assert mask_digits(text) == text
+
+
+def test_a_name_is_cut_after_it_is_masked() -> None:
+    shown = safe_name("x" * (NAME_LENGTH_MAX - 4) + "4242424242424242")
+    assert shown == "x" * (NAME_LENGTH_MAX - 4) + "[mas..."
+    assert safe_name("9" * 100_000) == "[masked]"
+
+
+def test_a_name_never_holds_what_does_not_print() -> None:
+    assert safe_name("a\n\x00\ud800\u202eb") == "a\\u000a\\u0000\\ud800\\u202eb"
+    assert safe_name("naïve 😀") == "naïve 😀"
+
+
+def test_a_pointer_is_escaped() -> None:
+    assert json_pointer(["a/b", "~", 0, ""]) == "/a~1b/~0/0/"
+    assert json_pointer([]) == ""
