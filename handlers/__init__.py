@@ -3,5 +3,3 @@
 Read `docs/adr/` for the decisions, then follow one request: `http/payments.py` translates it, `services/payments.py`
 decides, `domain/` holds the rules, `adapters/` keep the ledger, and `bootstrap.py` joins them.
 """
-
-__version__ = "0.1.0"

@@ -1,7 +1,10 @@
 """The one place where ports meet adapters, and the app is put together for each home."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp
 
@@ -10,14 +13,28 @@ from handlers.adapters.system.limiter import TokenBucketLimiter
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.adapters.system.randomness import SystemRandomness
 from handlers.domain.plans import PLANS
-from handlers.http import accounts, cards, health, payments, test_cards, transactions
+from handlers.http import (
+    accounts,
+    cards,
+    events,
+    health,
+    inboxes,
+    payments,
+    test_cards,
+    transactions,
+    webhook_deliveries,
+    webhook_endpoints,
+)
 from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
 from handlers.services.accounts import authenticate, ensure_demo_account
 from handlers.services.ledger_secret import bind_ledger_secret
-from handlers.services.ports import Ports, RateLimiter, Store
+from handlers.services.ports import Ports, Post, Reply, SecretBox, Sender, Store
 from handlers.settings import LambdaSettings, LocalSettings, contract_path, origins
+
+if TYPE_CHECKING:
+    from handlers.workers.dispatcher import Dispatcher
 
 BODY_BYTES_MAX: Final = 16_384
 """What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
@@ -34,6 +51,24 @@ HANDLERS: Final[dict[str, Handler]] = {
         transactions.get_transaction,
         cards.get_card,
         test_cards.list_test_cards,
+        webhook_endpoints.create_webhook_endpoint,
+        webhook_endpoints.list_webhook_endpoints,
+        webhook_endpoints.get_webhook_endpoint,
+        webhook_endpoints.update_webhook_endpoint,
+        webhook_endpoints.delete_webhook_endpoint,
+        webhook_endpoints.rotate_webhook_secret,
+        webhook_endpoints.test_webhook_endpoint,
+        webhook_endpoints.grade_webhook_endpoint,
+        webhook_endpoints.redeliver_webhook_failures,
+        webhook_deliveries.list_webhook_deliveries,
+        webhook_deliveries.get_webhook_delivery,
+        webhook_deliveries.redeliver_webhook,
+        events.list_events,
+        events.get_event,
+        inboxes.create_inbox,
+        inboxes.get_inbox,
+        inboxes.post_to_inbox,
+        inboxes.list_inbox_messages,
         accounts.get_account,
         accounts.create_account,
         accounts.list_api_keys,
@@ -45,18 +80,46 @@ HANDLERS: Final[dict[str, Handler]] = {
 """Operation id to handler; the app refuses to be built when it is not exactly the contract's operations."""
 
 
-def build_local(settings: LocalSettings, *, fast_path: bool = True) -> tuple[Ports, ASGIApp]:
-    """The embedded home: SQLite, the key beside it, the demo account, Swagger UI. Close `ports.store` at the end.
+@dataclass(frozen=True, slots=True)
+class LocalSandbox:
+    """The embedded home. dispatcher: runs beside the server; close `ports.store` after both."""
+
+    ports: Ports
+    app: ASGIApp
+    dispatcher: "Dispatcher"
+
+
+def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: bool = True) -> LocalSandbox:
+    """The embedded home: SQLite, the key beside it, the demo account, Swagger UI, webhooks from the same process.
+
+    public_url: where the server will be reached.
 
     Raises StoreOpenError, SecretFileError or WrongLedgerSecret when the ledger or its key cannot be used.
     """
     from handlers.adapters.sqlite.store import SqliteStore
+    from handlers.adapters.system.secret_box import FileSecretBox
     from handlers.adapters.system.secret_file import load_secret
+    from handlers.adapters.webhooks.sender import HttpSender
+    from handlers.workers.dispatcher import Dispatcher
 
     db = Path(settings.db)
     store = SqliteStore(db)
     try:
-        ports = _ports(store, load_secret(db.with_name(db.name + ".key")), TokenBucketLimiter(PLANS))
+        secret = load_secret(db.with_name(db.name + ".key"))
+        clock = SystemClock()
+        sender = HttpSender(loopback=True)
+        ports = Ports(
+            store=store,
+            clock=clock,
+            randomness=SystemRandomness(),
+            limiter=TokenBucketLimiter(PLANS),
+            principals=RecentPrincipals(clock),
+            secret_box=FileSecretBox(secret),
+            ledger_secret=secret,
+            sender=sender,
+            loopback_webhooks=True,
+            public_url=public_url,
+        )
         bind_ledger_secret(ports)
         ensure_demo_account(ports)
         options = HttpOptions(
@@ -67,9 +130,9 @@ def build_local(settings: LocalSettings, *, fast_path: bool = True) -> tuple[Por
             # `make lint` and the tests have validated the contract that is shipped.
             contract_is_valid=True,
         )
-        return ports, build_app(
-            load_contract(contract_path()), HANDLERS, ports, authenticate=authenticate, options=options
-        )
+        contract = load_contract(contract_path())
+        app = build_app(contract, HANDLERS, ports, authenticate=authenticate, options=options)
+        return LocalSandbox(ports, app, Dispatcher(ports, store, sender))
     except BaseException:
         store.close()
         raise
@@ -84,9 +147,26 @@ def build_lambda(settings: LambdaSettings) -> ASGIApp:
     return build_lambda_app(settings, store)
 
 
+def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
+    """The AWS home's ports on any store. What only webhooks need is imported and connected at its first use, so that the
+    start of a function that takes payments does not pay for it."""
+    clock = SystemClock()
+    return Ports(
+        store=store,
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        secret_box=LazySecretBox(partial(_build_secret_box, settings)),
+        ledger_secret=settings.secret,
+        sender=LazySender(_build_public_sender),
+        public_url=settings.public_url,
+    )
+
+
 def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
     """The AWS home's app on any store; what `build_lambda` and the benchmark share."""
-    ports = _ports(store, settings.secret, GatewayLimiter())
+    ports = build_lambda_ports(settings, store)
     path = Path(settings.contract) if settings.contract else contract_path()
     options = HttpOptions(
         allowed_origins=origins(settings.cors_origins),
@@ -103,13 +183,37 @@ class GatewayLimiter:
         return None
 
 
-def _ports(store: Store, secret: bytes, limiter: RateLimiter) -> Ports:
-    clock = SystemClock()
-    return Ports(
-        store=store,
-        clock=clock,
-        randomness=SystemRandomness(),
-        limiter=limiter,
-        principals=RecentPrincipals(clock),
-        ledger_secret=secret,
-    )
+class LazySecretBox:
+    """`SecretBox` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], SecretBox]) -> None:
+        self._make = cache(make)
+
+    def seal(self, secret: bytes) -> str:
+        return self._make().seal(secret)
+
+    def open(self, sealed: str) -> bytes:
+        return self._make().open(sealed)
+
+
+class LazySender:
+    """`Sender` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], Sender]) -> None:
+        self._make = cache(make)
+
+    async def send(self, post: Post) -> Reply:
+        return await self._make().send(post)
+
+
+def _build_secret_box(settings: LambdaSettings) -> SecretBox:
+    from handlers.adapters.kms.client import make_client
+    from handlers.adapters.kms.secret_box import KmsSecretBox
+
+    return KmsSecretBox(make_client(), settings.kms_key_id)
+
+
+def _build_public_sender() -> Sender:
+    from handlers.adapters.webhooks.sender import HttpSender
+
+    return HttpSender(loopback=False)

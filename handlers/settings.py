@@ -11,11 +11,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from handlers import __version__
-
-VERSION = __version__
-"""Of the sandbox and its contract; the same as in pyproject.toml and openapi/payments.yaml, as a test makes sure."""
-
 PREFIX = "SANDBOX_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PORT_MAX = 65_535
@@ -57,13 +52,16 @@ class LambdaSettings:
     table: the DynamoDB table. ledger_secret: 64 hexadecimal digits, the key of every id that is derived from a card
     number or an idempotency key; changing it orphans all of them. feed_shards: over how many partitions one account's
     feed, or one card's, is spread: each takes 1,000 writes a second; never lower it. contract: a contract prepared as
-    JSON at build time; empty reads the YAML.
+    JSON at build time; empty reads the YAML. kms_key_id: the key that seals webhook secrets. public_url: where clients
+    reach the API, without a slash at the end.
     """
 
     table: str
     ledger_secret: str = field(repr=False)
     feed_shards: int = 16
     contract: str = ""
+    kms_key_id: str = ""
+    public_url: str = ""
     cors_origins: str = ""
     log_level: str = "info"
 

@@ -6,18 +6,18 @@ checks: it puts in place of made-up values those that only a running sandbox can
 """
 
 import base64
-import json
+import hashlib
 import re
 from collections import deque
 from typing import Any, Final
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
 KEY_HEADER: Final = "X-Idempotency-Key"
+SIMULATE_HEADER: Final = "X-Sandbox-Simulate"
 EXAMPLE_KEY: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 SHORT_KEY: Final = re.compile(r"[!#-~][!-~]{0,2}")
 CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -63,26 +63,36 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
 
 
 def name_anew(case: Case) -> None:
-    """Replace idempotency keys that many requests share.
+    """Replace idempotency keys that many requests share by one that belongs to this request.
 
     The contract shows one key, and generated keys shrink to `0`: all but the first request with such a key would be
-    refused with 422, and nothing behind that would be tested. Longer keys stay, and meet again now and then.
+    refused with 422, and nothing behind that would be tested. Longer keys stay, and meet again now and then. The new key
+    comes from the request, so a repeat is a replay: Hypothesis gives up on scenarios that go another way the second time.
     """
     key = case.headers.get(KEY_HEADER)
     if isinstance(key, str) and (key == EXAMPLE_KEY or SHORT_KEY.fullmatch(key)):
-        case.headers[KEY_HEADER] = f"fuzz-{uuid4()}"
+        request = repr((case.path, key, case.headers.get(SIMULATE_HEADER), case.body))
+        case.headers[KEY_HEADER] = "fuzz-" + hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
 def take_authorization(case: Case) -> None:
-    """Replace most made-up authorization ids by one that exists and is open to the operation. The others test 404."""
+    """Replace most made-up authorization ids by one that exists and is open to the operation. The others test 404.
+
+    Not in stateful scenarios, where the links bring real ids along.
+    """
     known = _captured if case.path == "/v1/refund" else _held
-    if case.path not in MONEY_PATHS or not isinstance(case.body, dict) or not known:
+    if case.path not in MONEY_PATHS or not isinstance(case.body, dict) or not known or is_stateful(case):
         return
     given = case.body.get("authorization_id")
     if isinstance(given, str) and 0 < len(given) <= 64 and given not in _held and given not in _captured:
         place = sum(given.encode("utf-8", "surrogatepass"))
         if place % 4:
             case.body["authorization_id"] = list(known)[place % len(known)]
+
+
+def is_stateful(case: Case) -> bool:
+    """Whether the case is a step of a scenario."""
+    return case.meta is not None and case.meta.phase.name == TestPhase.STATEFUL
 
 
 def note_balance(answer: dict[str, Any]) -> None:

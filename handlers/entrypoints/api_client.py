@@ -5,16 +5,18 @@ Knows no operation: `event_feed.py` and `trigger.py` do. Follows no redirect, wh
 
 import re
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx
 
+from handlers.domain.version import VERSION
 from handlers.entrypoints.pace import Pace
 from handlers.services.accounts import DEMO_API_KEY
-from handlers.settings import VERSION, ClientSettings
+from handlers.settings import ClientSettings, SettingsError
 
 Json = dict[str, Any]
 
@@ -24,6 +26,8 @@ TIMEOUT_S: Final = 30
 TRIES_MAX: Final = 4
 """How often an impatient caller tries a call that the API answers with 429 or 5xx."""
 
+IMPATIENT_WAIT_MAX_S: Final = 30
+
 BACKOFF_FIRST_S: Final = 0.25
 BACKOFF_MAX_S: Final = 5.0
 RETRY_AFTER_MAX_S: Final = 3_600
@@ -31,10 +35,6 @@ WAIT_TOLD_S: Final = 10
 """Waits for the plan that are shorter are not worth a word."""
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,256}")
-
-
-class ClientError(Exception):
-    """The call cannot be made as it was asked for; the message is one line."""
 
 
 class CallFailed(Exception):
@@ -89,7 +89,10 @@ class ApiClient:
             trust_env=not is_loopback(url),
         )
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._http.close()
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Json:
@@ -109,10 +112,9 @@ class ApiClient:
                 failures += 1
                 if not self._worth_waiting(failure, failures):
                     raise
-                asked = failure.retry_after_s
-                wait_s = _backoff_s(failures) if asked is None else asked
+                wait_s = max(_backoff_s(failures), failure.retry_after_s or 0)
                 if self._tell is not None and not told and not _is_short_throttling(failure, wait_s):
-                    self._tell(f"{failure}; trying again until it answers")
+                    self._tell(f"{failure}; waiting until it answers")
                     told = True
                 self._sleep(wait_s)
             else:
@@ -123,13 +125,17 @@ class ApiClient:
     def _worth_waiting(self, failure: CallFailed, failures: int) -> bool:
         if self._tell is not None:
             return failure.transient
-        return failure.transient and isinstance(failure, Refused) and failures < TRIES_MAX
+        asked_s = failure.retry_after_s or 0
+        answered = isinstance(failure, Refused) and failure.transient
+        return answered and failures < TRIES_MAX and asked_s <= IMPATIENT_WAIT_MAX_S
 
     def _once(self, send: Callable[[], httpx.Response]) -> Json:
         try:
             response = send()
         except httpx.RequestError as error:
-            raise Unreachable(f"cannot reach {self.url}: {reason_of(error)}", transient=True) from error
+            hint = "; `payments-sandbox serve` starts one" if is_loopback(self.url) else ""
+            message = f"cannot reach a sandbox at {self.url}: {reason_of(error)}{hint}"
+            raise Unreachable(message, transient=True) from error
         self.pace.observe(response.headers)
         try:
             body = response.json()
@@ -148,20 +154,22 @@ def describe_problem(problem: Json) -> str:
         if isinstance(error, dict)
     ]
     request = f" [{problem['request_id']}]" if problem.get("request_id") else ""
-    return f"{problem['code']}: {problem['detail']}{' (' + '; '.join(fields) + ')' if fields else ''}{request}"
+    return (
+        f"{problem['code']}: {problem['detail']}{' (' + '; '.join(fields) + ')' if fields else ''}{request}"
+    )
 
 
 def parse_url(text: str) -> str:
-    """Where a sandbox is: the scheme may be left out, `/v1` and a slash at the end are not needed. Raises ClientError."""
+    """Where a sandbox is: the scheme may be left out, `/v1` and a slash at the end are not needed. Raises ArgumentTypeError."""
     url = with_scheme(text)
     parts = urlsplit(url)
     if parts.username or parts.query or parts.fragment:
-        raise ClientError("the sandbox's URL has no user, query or fragment")
+        raise ArgumentTypeError("the sandbox's URL has no user, query or fragment")
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def with_scheme(text: str) -> str:
-    """A URL as people type it, with `http://` before it where there is no scheme. Raises ClientError."""
+    """A URL as people type it, with `http://` before it where there is no scheme. Raises ArgumentTypeError."""
     url = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(url)
@@ -170,7 +178,7 @@ def with_scheme(text: str) -> str:
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable:
-        raise ClientError("not a URL such as http://127.0.0.1:8080")
+        raise ArgumentTypeError("not a URL such as http://127.0.0.1:8080")
     return url
 
 
@@ -184,13 +192,13 @@ def is_loopback(url: str) -> bool:
 
 
 def choose_api_key(settings: ClientSettings, url: str) -> str:
-    """The key of the environment; for a sandbox on this machine the demo account's will do. Raises ClientError."""
+    """The key of the environment; for a sandbox on this machine the demo account's will do. Raises SettingsError."""
     key = settings.api_key.strip()
     if not key and is_loopback(url):
         return DEMO_API_KEY
     if _KEY.fullmatch(key) is None:
         fault = "does not hold an API key" if key else "is not set"
-        raise ClientError(f"SANDBOX_API_KEY {fault}: export the key of the account at {url}")
+        raise SettingsError(f"SANDBOX_API_KEY {fault}: export the key of the account at {url}")
     return key
 
 

@@ -67,10 +67,13 @@ class EventFeed:
 
     def poll(self) -> list[ListedEvent]:
         """What is new since the start or the last poll, the oldest first."""
-        walked = []
+        walked: list[ListedEvent] = []
         for event in self._newest_first():
             if event.at_ms < self._floor_ms:
-                break
+                if walked:
+                    break
+                # All that was known is gone: another ledger, whose clock may be behind that of the old one.
+                self._kept, self._floor_ms = {}, 0
             walked.append(event)
         # The same event twice: it was at the end of one page when a page was asked for again.
         new = {event.event_id: event for event in walked if self._is_new(event)}
@@ -111,7 +114,11 @@ def _events_of(page: Json) -> list[ListedEvent]:
     try:
         return [
             ListedEvent(
-                item["event_id"], item["type"], item["timestamp"], parse_moment(item["timestamp"]), item["data"]
+                item["event_id"],
+                item["type"],
+                item["timestamp"],
+                parse_moment(item["timestamp"]),
+                item["data"],
             )
             for item in page["data"]
         ]

@@ -1,5 +1,6 @@
 """The embedded home: one process with the API, its documentation and the ledger."""
 
+import asyncio
 import logging
 import signal
 import socket
@@ -11,11 +12,12 @@ import uvicorn
 
 from handlers.adapters.sqlite.store import StoreOpenError
 from handlers.adapters.system.secret_file import SecretFileError
-from handlers.bootstrap import build_local
+from handlers.bootstrap import LocalSandbox, build_local
 from handlers.entrypoints.logs import configure_logs
 from handlers.services.accounts import DEMO_API_KEY
 from handlers.services.ledger_secret import WrongLedgerSecret
 from handlers.settings import LocalSettings
+from handlers.workers.dispatcher import Dispatcher
 
 _logger = logging.getLogger("sandbox.local")
 
@@ -40,14 +42,33 @@ class ServeError(Exception):
 
 
 class _Server(uvicorn.Server):
-    """Says where everything is once requests are answered, not before."""
+    """Runs the dispatcher beside the server, and says where everything is once requests are answered, not before."""
 
     banner: str = ""
+
+    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
+        super().__init__(config)
+        self._dispatcher = dispatcher
+        self._dispatching: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._dispatching = asyncio.create_task(self._dispatcher.run())
+            self._dispatching.add_done_callback(self._dispatching_ended)
             print(self.banner, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self._dispatching is not None:
+            self._dispatching.cancel()
+            await asyncio.wait([self._dispatching])
+
+    def _dispatching_ended(self, task: asyncio.Task[None]) -> None:
+        """A defect in the dispatcher must not leave a server that takes payments and tells nobody."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("webhooks failed; stopping", exc_info=error)
+            self.should_exit = True
 
 
 def serve(settings: LocalSettings, *, reset: bool = False) -> None:
@@ -61,7 +82,7 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
         try:
             if reset:
                 _delete_ledger(Path(settings.db))
-            ports, app = build_local(settings)
+            sandbox = build_local(settings, public_url=_url_of(listener))
         except (StoreOpenError, SecretFileError) as error:
             raise ServeError(str(error)) from error
         except WrongLedgerSecret as error:
@@ -69,15 +90,15 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
                 f"The key file {settings.db}.key does not belong to {settings.db}: restore it, or start anew with --reset."
             ) from error
         try:
-            _run(settings, listener, app)
+            _run(settings, listener, sandbox)
         finally:
-            ports.store.close()
+            sandbox.ports.store.close()
     _logger.info("stopped")
 
 
-def _run(settings: LocalSettings, listener: socket.socket, app: object) -> None:
+def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox) -> None:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        sandbox.app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -85,14 +106,18 @@ def _run(settings: LocalSettings, listener: socket.socket, app: object) -> None:
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    server = _Server(config)
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+    url = _url_of(listener)
+    server = _Server(config, sandbox.dispatcher)
     server.banner = _BANNER.format(url=url, key=DEMO_API_KEY, db=Path(settings.db).absolute())
     # After its own shutdown uvicorn raises the signal again; by then it has been obeyed.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: None)
     server.run(sockets=[listener])
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,10 +1,10 @@
 """Operations of the tag `system`."""
 
-from handlers import __version__
+from handlers.domain.version import VERSION
 from handlers.http.call import Answer, Call
 
 
 async def get_health(call: Call) -> Answer:
     """GET /v1/health"""
     call.ports.store.ping()
-    return Answer(200, {"status": "ok", "version": __version__})
+    return Answer(200, {"status": "ok", "version": VERSION})

@@ -45,4 +45,4 @@ def _path(inbox_id: str) -> str:
 
 
 def _url(call: Call, inbox: Inbox) -> str:
-    return call.base_url + _path(inbox.inbox_id)
+    return call.ports.public_url + _path(inbox.inbox_id)

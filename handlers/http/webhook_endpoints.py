@@ -97,7 +97,10 @@ async def grade_webhook_endpoint(call: Call) -> Answer:
 async def redeliver_webhook_failures(call: Call) -> Answer:
     """POST /v1/webhook-endpoints/{endpoint_id}/redeliver"""
     count = webhook_deliveries.redeliver_failures(
-        call.ports, call.account_id, call.path["endpoint_id"], since_ms=call.moment("/since", call.body["since"])
+        call.ports,
+        call.account_id,
+        call.path["endpoint_id"],
+        since_ms=call.moment("/since", call.body["since"]),
     )
     return Answer(202, {"redelivered": count})
 
@@ -113,4 +116,3 @@ def _chaos(body: dict[str, Any]) -> Chaos | None:
         drop_first=chaos.get("drop_first", 0),
         signature=chaos.get("signature", "valid"),
     )
-

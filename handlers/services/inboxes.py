@@ -54,7 +54,9 @@ def create_inbox(ports: Ports, account_id: str) -> Inbox:
     page = ports.store.page(Index.FEED, _feed_key(account_id), limit=200, newest_first=True)
     live = [record for record in page.records if record.created_at + LIFETIME_MS > now_ms]
     if len(live) >= INBOXES_MAX:
-        raise InboxLimitReached(f"An account can have {INBOXES_MAX} inboxes at a time; each lives for seven days.")
+        raise InboxLimitReached(
+            f"An account can have {INBOXES_MAX} inboxes at a time; each lives for seven days."
+        )
     record = Record(
         id="inbox_" + ports.randomness.token(24),
         kind=KIND,
@@ -76,9 +78,7 @@ def get_inbox(ports: Ports, account_id: str, inbox_id: str) -> Inbox:
     return _inbox_of(record)
 
 
-def receive(
-    ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str
-) -> Message:
+def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str) -> Message:
     """Keep what arrived. headers: the three of Standard Webhooks, by lower-case name, where they were sent.
 
     url_suffix: what the URL of an endpoint that sends here ends with.

@@ -262,6 +262,7 @@ class Ports:
 
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
     sender: posts to receivers, where a request may wait for one.
+    public_url: where clients reach the API, without a slash at the end.
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
     """
 
@@ -274,3 +275,4 @@ class Ports:
     secret_box: SecretBox = field(default=None)  # type: ignore[assignment]
     sender: Sender | None = None
     loopback_webhooks: bool = False
+    public_url: str = ""

@@ -141,4 +141,3 @@ def _passes(expected: str, reply: Reply) -> bool:
     if expected == ACCEPTED:
         return 200 <= reply.status <= 299
     return 400 <= reply.status <= 499
-

@@ -18,7 +18,17 @@ from handlers.domain.errors import StoreUnavailable
 from handlers.domain.webhooks import EVENT_KINDS
 from handlers.services import webhook_endpoints
 from handlers.services.events import event_of
-from handlers.services.ports import DUE_KEY, Change, ChangeFeed, Index, Ports, Position, Record, Sender, Update
+from handlers.services.ports import (
+    DUE_KEY,
+    Change,
+    ChangeFeed,
+    Index,
+    Ports,
+    Position,
+    Record,
+    Sender,
+    Update,
+)
 from handlers.services.webhook_deliveries import KIND, attempt_delivery, plan_deliveries
 
 _logger = logging.getLogger("sandbox.webhooks")

@@ -1,6 +1,7 @@
 """Reading the ledger back: an entry with its family, the account's feed page by page, a card; and never another's."""
 
 import base64
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,7 @@ from handlers.domain.moments import DAY_MS
 from handlers.services import accounts
 from handlers.services.entries import Entry
 from handlers.services.listings import SCAN_MAX, SCAN_PAGE, decode_cursor, encode_cursor
+from handlers.services.payments import Outcome
 from handlers.services.ports import Ports, Position, Record
 from handlers.services.transactions import Filter, get_card, get_transaction, list_transactions
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
@@ -78,15 +80,16 @@ def test_any_entry_of_a_family_shows_the_whole_family_oldest_first(ports: Ports,
     authorization_id = id_of(authorize(ports))
     authorize(ports, "stranger-in-the-same-account")
     made = [authorization_id]
-    for outcome in (
-        lambda: capture(ports, authorization_id, amount=300),
-        lambda: refund(ports, authorization_id, amount=100),
-        lambda: increment(ports, authorization_id),
-        lambda: capture(ports, authorization_id, "cap-2", amount=100, simulate="lost_card"),
-        lambda: void(ports, authorization_id),
-    ):
+    operations: list[tuple[Callable[..., Outcome], dict[str, Any]]] = [
+        (capture, {"amount": 300}),
+        (refund, {"amount": 100}),
+        (increment, {}),
+        (capture, {"key": "cap-2", "amount": 100, "simulate": "lost_card"}),
+        (void, {}),
+    ]
+    for operation, fields in operations:
         clock.advance(ms=10)
-        made.append(id_of(outcome()))
+        made.append(id_of(operation(ports, authorization_id, **fields)))
     for transaction_id in made:
         family = get_transaction(ports, ACCOUNT, transaction_id)
         assert family.entry.record.id == transaction_id

@@ -21,6 +21,7 @@ from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import (
     DUE_KEY,
     AlreadyExists,
+    Change,
     CommitResult,
     Committed,
     Index,
@@ -45,6 +46,7 @@ _INSERT: Final = (
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM records WHERE id = ?"
 _UPDATE: Final = f"UPDATE records SET ({_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ? AND version = ?"
+_CHANGES: Final = "SELECT seq, id, kind, account_id FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
 _PING: Final = "SELECT seq FROM records LIMIT 1"
 
 
@@ -162,6 +164,12 @@ class SqliteStore:
             rows = connection.execute(_PAGE[index, newest_first], arguments).fetchall()
         records = [_record(row) for row in rows[:limit]]
         return Page(records, _position(index, records[-1]) if len(rows) > limit else None)
+
+    def changes(self, *, after: int, limit: int) -> list[Change]:
+        """See the port `ChangeFeed`: the rows in the order of their numbers, which is that of their commits."""
+        with self._exclusive as connection:
+            rows = connection.execute(_CHANGES, (after, limit)).fetchall()
+        return [Change(*row) for row in rows]
 
     def ping(self) -> None:
         """See the port. Reads the file, as a statement without a table would not."""

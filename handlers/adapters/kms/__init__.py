@@ -1,0 +1,1 @@
+"""`SecretBox` by AWS KMS."""

@@ -1,0 +1,449 @@
+"""Random histories of payments, told to the sandbox and to a plain model at once: the two never disagree.
+
+The sandbox runs at the level of its services, on each store; the model is `tests/model/ledger.py`. After every step,
+every authorization is read back and held against the model and against the arithmetic of double entry.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from moto import mock_aws
+
+from handlers.adapters.dynamodb.client import make_client
+from handlers.adapters.dynamodb.store import DynamoDbStore
+from handlers.adapters.dynamodb.table import create_table
+from handlers.adapters.sqlite.store import SqliteStore
+from handlers.domain.authorization import ENTRIES_MAX, VALIDITY_MS
+from handlers.domain.errors import SandboxError, TransactionNotFound
+from handlers.domain.ids import identify_card
+from handlers.domain.moments import DAY_MS, format_moment
+from handlers.domain.money import AMOUNT_MAX
+from handlers.services.payments import Outcome
+from handlers.services.ports import Store
+from handlers.services.representations import render_transaction
+from handlers.services.transactions import Filter, get_transaction, list_transactions
+from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
+from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
+from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
+
+Json = dict[str, Any]
+
+_run_numbers = count(1)
+
+NUMBERS = [
+    "4242424242424242",
+    "4242424242424242",
+    "5555555555554444",
+    "4000000000000341",  # captures are declined
+    "4000000000009995",  # declined
+    "4242424242424243",  # fails the Luhn check
+]
+
+# A key of its own, as callers should, or one of a few that get used for everything.
+keys = st.none() | st.none() | st.sampled_from("ab")
+amounts = st.integers(1, 1500) | st.sampled_from([1, 1000, AMOUNT_MAX])
+headers = st.sampled_from([None, None, None, None, "lost_card", "response_code=91", "approve"])
+metadata = st.none() | st.dictionaries(st.sampled_from("xy"), st.sampled_from("12"), max_size=2)
+# An amount of its own, or what is left and a little less or more.
+shares = (
+    st.none()
+    | st.integers(1, 1500).map(lambda n: ("amount", n))
+    | st.integers(-1, 1).map(lambda n: ("left", n))
+)
+rarely = st.integers(0, 9).map(lambda n: n == 0)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A call that was made. family: what its authorization_id names; None for nothing of the account."""
+
+    account: str
+    kind: str
+    key: str
+    request: Request
+    family: Family | None
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Two accounts, their clock, and everything that can be done to payments.
+
+    fills_up: whether a run may also fill an authorization to its last entry, which takes a hundred writes.
+    """
+
+    families = Bundle("families")
+    attempts = Bundle("attempts")
+
+    def __init__(self, open_store: Callable[[], Store], *, fills_up: bool) -> None:
+        super().__init__()
+        run = next(_run_numbers)
+        self.accounts = [f"acct_{run}_shop", f"acct_{run}_stranger"]
+        self.clock = FrozenClock()
+        self.store = open_store()
+        self.ports = make_ports(self.store, self.clock)
+        self.model = ModelLedger()
+        self.ids: dict[Entry, str] = {}
+        self.first_responses: dict[str, Json] = {}
+        self.may_fill_up = fills_up
+        self.key_numbers = count(1)
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    # --- what can happen ---
+
+    @rule(
+        target=attempts,
+        account=st.integers(0, 9).map(lambda n: int(n == 0)),
+        key=keys,
+        number=st.sampled_from(NUMBERS),
+        amount=amounts,
+        currency=st.sampled_from(["EUR", "JPY"]),
+        simulate=headers,
+        metadata=metadata,
+    )
+    def authorizes(self, account: int, key: str | None, **fields: Any) -> Attempt:
+        return self.make(
+            Attempt(self.accounts[account], "authorization", self.fresh(key), without_none(fields), None)
+        )
+
+    @rule(target=families, attempt=attempts)
+    def keeps_an_authorization_in_mind(self, attempt: Attempt) -> Any:
+        made = self.model.find(attempt.account, attempt.kind, attempt.key)
+        return multiple() if made is None else made.family
+
+    @rule(
+        target=attempts,
+        family=families,
+        kind=st.sampled_from(OPERATION_KINDS),
+        key=keys,
+        share=shares,
+        final=st.booleans(),
+        simulate=headers,
+        metadata=metadata,
+        stranger=rarely,
+    )
+    def operates(
+        self,
+        family: Family,
+        kind: str,
+        key: str | None,
+        share: tuple[str, int] | None,
+        final: bool,
+        simulate: str | None,
+        metadata: dict[str, str] | None,
+        stranger: bool,
+    ) -> Attempt:
+        request: Json = {"authorization_id": self.ids[family.entries[0]], "metadata": metadata}
+        left = family.captured - family.refunded if kind == "refund" else family.held(self.clock.now_ms())
+        if kind == "increment":
+            request["amount"] = share[1] if share is not None and share[0] == "amount" else 100
+        elif kind != "void" and share is not None:
+            request["amount"] = share[1] if share[0] == "amount" else max(1, left + share[1])
+        if kind == "capture" and final:
+            request["final"] = True
+        if kind != "void":
+            request["simulate"] = simulate
+        account = family.account if not stranger else self.accounts[family.account == self.accounts[0]]
+        named = None if stranger else family
+        return self.make(Attempt(account, kind, self.fresh(key), without_none(request), named))
+
+    @rule(
+        target=attempts,
+        family=families,
+        kind=st.sampled_from(OPERATION_KINDS),
+        key=keys,
+        which=st.integers(0, 9),
+    )
+    def operates_on_what_is_no_authorization(
+        self, family: Family, kind: str, key: str | None, which: int
+    ) -> Attempt:
+        others = [self.ids[entry] for entry in family.entries[1:]]
+        request = {"authorization_id": [*others, "auth_unknown"][which % (len(others) + 1)], "amount": 1}
+        return self.make(Attempt(family.account, kind, self.fresh(key), request, None))
+
+    @rule(attempt=attempts)
+    def repeats(self, attempt: Attempt) -> None:
+        self.make(attempt)
+
+    @rule(
+        attempt=attempts, field=st.sampled_from(["amount", "metadata", "simulate", "final"]), family=families
+    )
+    def reuses_a_key(self, attempt: Attempt, field: str, family: Family) -> None:
+        """Another request under the same key; whether that is refused depends on whether the first was."""
+        request = dict(attempt.request)
+        if field == "amount" and attempt.kind != "void":
+            request["amount"] = request.get("amount", 1000) % 1500 + 1
+        elif field == "simulate" and attempt.kind != "void":
+            request["simulate"] = "lost_card" if request.get("simulate") != "lost_card" else "approve"
+        elif field == "final" and attempt.kind == "capture":
+            request["final"] = True
+        elif attempt.kind != "authorization" and family.account == attempt.account:
+            request["authorization_id"] = self.ids[family.entries[0]]
+            self.make(replace(attempt, request=request, family=family))
+            return
+        else:
+            request["metadata"] = {"x": "3"}
+        self.make(replace(attempt, request=request))
+
+    @rule(ms=st.sampled_from([1, 999, DAY_MS, 3 * DAY_MS, VALIDITY_MS - 1, VALIDITY_MS]))
+    def waits(self, ms: int) -> None:
+        self.clock.advance(ms=ms)
+
+    @precondition(lambda self: self.may_fill_up)
+    @rule(family=families)
+    def fills_up(self, family: Family) -> None:
+        """With refunds and captures that the issuer declines; what follows meets the limit, or does not begin."""
+        self.may_fill_up = False
+        for kind in ("refund", "capture"):
+            for _ in range(ENTRIES_MAX):
+                before = len(family.entries)
+                request = {"authorization_id": self.ids[family.entries[0]], "simulate": "lost_card"}
+                self.make(Attempt(family.account, kind, self.fresh(None), request, family))
+                if len(family.entries) == before:
+                    break
+
+    @rule(
+        account=st.integers(0, 1),
+        kind=st.sampled_from([None, "authorization", "capture", "refund"]),
+        status=st.sampled_from([None, "authorized", "captured", "expired", "succeeded", "declined"]),
+        number=st.sampled_from([None, *NUMBERS]),
+        since=st.none() | st.integers(0, 9),
+        until=st.none() | st.integers(0, 9),
+        limit=st.integers(1, 4),
+    )
+    def lists(
+        self,
+        account: int,
+        kind: str | None,
+        status: str | None,
+        number: str | None,
+        since: int | None,
+        until: int | None,
+        limit: int,
+    ) -> None:
+        times = sorted({entry.created_at for entry in self.model.entries}) or [self.clock.now_ms()]
+        created_from = None if since is None else times[since % len(times)]
+        created_before = None if until is None else times[until % len(times)]
+        owner = self.accounts[account]
+        wanted = Filter(
+            card_id=None if number is None else identify_card(LEDGER_SECRET, owner, number),
+            type=kind,
+            status=status,
+            created_from=created_from,
+            created_before=created_before,
+        )
+        expected = self.model.listed(
+            owner,
+            self.clock.now_ms(),
+            **without_none(
+                {
+                    "kind": kind,
+                    "status": status,
+                    "number": number,
+                    "created_from": created_from,
+                    "created_before": created_before,
+                }
+            ),
+        )
+        assert self.walk(owner, wanted, limit) == self.newest_first(expected)
+
+    @rule(family=families, stranger=st.booleans())
+    def reads_what_is_not_there(self, family: Family, stranger: bool) -> None:
+        transaction_id = self.ids[family.entries[-1]] if stranger else "cap_unknown"
+        account = self.accounts[family.account == self.accounts[0]]
+        with pytest.raises(TransactionNotFound):
+            get_transaction(self.ports, account, transaction_id)
+
+    # --- what always holds ---
+
+    @invariant()
+    def every_family_is_what_the_model_says(self) -> None:
+        now = self.clock.now_ms()
+        for root in self.model.entries:
+            if root.kind != "authorization":
+                continue
+            family = root.family
+            found = get_transaction(self.ports, family.account, self.ids[root])
+            members = [render_transaction(member) for member in found.members]
+            assert [member["transaction_id"] for member in members] == [
+                self.ids[entry] for entry in family.entries
+            ]
+            for entry, member in zip(family.entries, members, strict=True):
+                assert shown_of(member) == self.model.shown_now(entry, now)
+                first = self.first_responses[self.ids[entry]]
+                moving = {"status": first["status"], "balance": first["balance"]}
+                assert {**member, **(moving if entry is root else {})} == first
+            assert render_transaction(found.entry) == members[0]
+            check_arithmetic(members, held=family.authorized - family.captured - family.released)
+            assert 0 <= family.refunded <= family.captured
+            assert 0 <= family.captured + family.released <= family.authorized
+
+    @invariant()
+    def every_entry_is_in_the_feed_of_its_account_exactly_once(self) -> None:
+        for account in self.accounts:
+            expected = self.newest_first(self.model.listed(account, self.clock.now_ms()))
+            assert self.walk(account, Filter(), 100) == expected
+
+    # --- how it is told to both ---
+
+    def fresh(self, key: str | None) -> str:
+        return key or f"key-{next(self.key_numbers)}"
+
+    def make(self, attempt: Attempt) -> Attempt:
+        """Ask the model, ask the sandbox, compare."""
+        expected: tuple[Entry, bool] | Refused
+        now = self.clock.now_ms()
+        try:
+            if attempt.kind == "authorization":
+                expected = self.model.authorize(attempt.account, attempt.key, attempt.request, now)
+            else:
+                expected = self.model.operate(
+                    attempt.account, attempt.kind, attempt.key, attempt.family, attempt.request, now
+                )
+        except Refused as refusal:
+            expected = refusal
+        try:
+            outcome = self.ask_sandbox(attempt)
+        except SandboxError as error:
+            assert isinstance(expected, Refused), f"{error.code}, but the model agrees"
+            self.compare_refusals(error, expected)
+            return attempt
+        assert not isinstance(expected, Refused), f"the model says {expected}"
+        entry, replayed = expected
+        rendered = render_transaction(outcome.entry)
+        assert outcome.replayed == replayed
+        if replayed:
+            assert rendered == self.first_responses[self.ids[entry]]
+        else:
+            assert rendered["transaction_id"] not in self.first_responses
+            self.ids[entry] = rendered["transaction_id"]
+            self.first_responses[self.ids[entry]] = rendered
+        assert shown_of(rendered) == entry.shown
+        assert rendered["created_at"] == format_moment(entry.created_at)
+        return attempt
+
+    def ask_sandbox(self, attempt: Attempt) -> Outcome:
+        fields = dict(attempt.request)
+        if attempt.kind == "authorization":
+            card = card_with(number=fields.pop("number"))
+            return authorize(self.ports, attempt.key, account=attempt.account, card=card, **fields)
+        authorization_id = fields.pop("authorization_id")
+        return operate(
+            self.ports, attempt.kind, authorization_id, attempt.key, account=attempt.account, **fields
+        )
+
+    def compare_refusals(self, error: SandboxError, expected: Refused) -> None:
+        assert error.code == expected.code
+        facts = dict(expected.facts)
+        if error.code == "idempotency_key_reused":
+            made: Entry = facts.pop("made")
+            assert [each.pointer for each in error.errors] == facts.pop("pointers")
+            facts = {"first_used_at": format_moment(made.created_at), "transaction_id": self.ids[made]}
+        assert error.facts == facts
+
+    def walk(self, account: str, wanted: Filter, limit: int) -> list[str]:
+        """The ids of a listing, gone through with the cursor to its end."""
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = list_transactions(self.ports, account, wanted, limit=limit, cursor=cursor)
+            found += [entry.record.id for entry in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    def newest_first(self, entries: list[Entry]) -> list[str]:
+        order = sorted(((entry.created_at, self.ids[entry]) for entry in entries), reverse=True)
+        return [transaction_id for _, transaction_id in order]
+
+
+def without_none(fields: Json) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def shown_of(rendered: Json) -> Json:
+    """What the model knows of a transaction."""
+    decline = rendered["decline"]
+    response_code = rendered["network"]["response_code"]
+    assert response_code == ("00" if decline is None else decline["response_code"])
+    assert (rendered["status"] == "declined") == (decline is not None)
+    shown = {name: rendered[name] for name in ("type", "status", "amount", "balance", "metadata")}
+    return {**shown, "response_code": response_code}
+
+
+def check_arithmetic(members: list[Json], *, held: int) -> None:
+    """Double entry: what each ledger account has is what the totals say, and what the entries add up to."""
+    accounts = {"cardholder_available": 0, "cardholder_held": 0, "merchant_receivable": 0}
+    moved = dict.fromkeys(("authorization", "increment", "capture", "refund", "void"), 0)
+    for member in members:
+        assert sum(posting["amount"] for posting in member["postings"]) == 0
+        assert bool(member["postings"]) == (member["decline"] is None)
+        for posting in member["postings"]:
+            accounts[posting["ledger_account"]] += posting["amount"]
+        if member["decline"] is None:
+            moved[member["type"]] += member["amount"]
+    balance = members[0]["balance"]
+    assert accounts["cardholder_held"] == held
+    assert accounts["merchant_receivable"] == balance["captured_amount"] - balance["refunded_amount"]
+    assert accounts["merchant_receivable"] == balance["refundable_amount"]
+    assert moved["authorization"] + moved["increment"] == balance["authorized_amount"]
+    assert moved["capture"] == balance["captured_amount"]
+    assert moved["refund"] == balance["refunded_amount"]
+    assert moved["void"] <= balance["released_amount"]
+    assert balance["capturable_amount"] in (held, 0)
+
+
+def run(open_store: Callable[[], Store], *, examples: int, steps: int, fills_up: bool) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        lambda: LedgerMachine(open_store, fills_up=fills_up),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
+
+
+def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
+    run(MemoryStore, examples=150, steps=40, fills_up=True)
+
+
+def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
+    files = count(1)
+    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=60, steps=30, fills_up=False)
+
+
+@pytest.fixture
+def open_dynamodb() -> Iterator[Callable[[], Store]]:
+    """Opens a new table for each run, as moto reads a whole table for every query."""
+    with mock_aws():
+        client = make_client(region_name="eu-central-1")
+        tables = count(1)
+
+        def open_table() -> Store:
+            name = f"PaymentsLedger-{next(tables)}"
+            create_table(client, name)
+            return DynamoDbStore(client, name, feed_shards=2, card_shards=2, due_shards=1)
+
+        yield open_table
+
+
+@pytest.mark.slow
+def test_the_sandbox_agrees_with_the_model_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
+    run(open_dynamodb, examples=12, steps=20, fills_up=False)
