@@ -1,10 +1,10 @@
 """The one place where ports meet adapters, and the app is put together for each home."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp
 
@@ -31,10 +31,20 @@ from handlers.http.exchange import Handler
 from handlers.services.accounts import authenticate, ensure_demo_account
 from handlers.services.ledger_secret import bind_ledger_secret
 from handlers.services.ports import Ports, Post, Reply, SecretBox, Sender, Store
-from handlers.settings import LambdaSettings, LocalSettings, contract_path, origins
+from handlers.settings import (
+    DeliverSettings,
+    LambdaSettings,
+    LocalSettings,
+    RelaySettings,
+    SweepSettings,
+    contract_path,
+    origins,
+)
 
 if TYPE_CHECKING:
     from handlers.workers.dispatcher import Dispatcher
+    from handlers.workers.relay import BatchResponse
+    from handlers.workers.sweep import Sweeper
 
 BODY_BYTES_MAX: Final = 16_384
 """What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
@@ -176,6 +186,56 @@ def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
     return build_app(load_contract(path), HANDLERS, ports, authenticate=authenticate, options=options)
 
 
+def build_relay(settings: RelaySettings) -> "Callable[[Sequence[Mapping[str, Any]]], BatchResponse]":
+    """The AWS home's relay, from the table's stream to the topic; called with the records of a batch."""
+    from handlers.adapters.dynamodb.items import from_item
+    from handlers.adapters.sns.client import create_client
+    from handlers.adapters.sns.publisher import SnsPublisher
+    from handlers.workers.relay import relay_batch
+
+    return partial(relay_batch, SnsPublisher(create_client(), settings.topic_arn), from_item)
+
+
+def build_deliver(
+    settings: DeliverSettings,
+) -> "Callable[[Sequence[Mapping[str, Any]], Callable[[], int]], Coroutine[Any, Any, BatchResponse]]":
+    """The AWS home's deliverer, from the queue to the receivers; called with the records of a batch, and with what tells
+    how many milliseconds are left for it."""
+    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+    from handlers.adapters.kms.client import create_client as create_kms_client
+    from handlers.adapters.kms.secret_box import KmsSecretBox
+    from handlers.adapters.sqs.client import create_client as create_sqs_client
+    from handlers.adapters.sqs.queue import SqsDeliveryQueue
+    from handlers.workers.deliver import deliver_batch
+
+    clock = SystemClock()
+    store = DynamoDbStore(create_dynamodb_client(), settings.table, feed_shards=settings.feed_shards)
+    ports = Ports(
+        store=store,
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        secret_box=KmsSecretBox(create_kms_client(), settings.kms_key_id),
+        ledger_secret=settings.secret,
+    )
+    queue = SqsDeliveryQueue(create_sqs_client(), settings.queue_url)
+    return partial(deliver_batch, ports, _build_public_sender(), queue)
+
+
+def build_sweep(settings: SweepSettings) -> "Sweeper":
+    """The AWS home's sweeper, from the table's due index to the queue."""
+    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+    from handlers.adapters.sqs.client import create_client as create_sqs_client
+    from handlers.adapters.sqs.queue import SqsDeliveryQueue
+    from handlers.workers.sweep import Sweeper
+
+    store = DynamoDbStore(create_dynamodb_client(), settings.table)
+    return Sweeper(store, SystemClock(), SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+
+
 class GatewayLimiter:
     """`RateLimiter` where API Gateway's usage plans count: it cannot know what is left, so it says nothing."""
 
@@ -207,10 +267,10 @@ class LazySender:
 
 
 def _build_secret_box(settings: LambdaSettings) -> SecretBox:
-    from handlers.adapters.kms.client import make_client
+    from handlers.adapters.kms.client import create_client
     from handlers.adapters.kms.secret_box import KmsSecretBox
 
-    return KmsSecretBox(make_client(), settings.kms_key_id)
+    return KmsSecretBox(create_client(), settings.kms_key_id)
 
 
 def _build_public_sender() -> Sender:

@@ -1,8 +1,7 @@
 """The one place where the environment is read.
 
-Every variable is a field of `LocalSettings`, `LambdaSettings` or `ClientSettings`, named `SANDBOX_` and the field in
-capitals; a test compares the fields of `LambdaSettings` with what the deployed functions are given. Bad values are refused
-by name.
+Every variable is a field of one of the classes here, named `SANDBOX_` and the field in capitals; a test compares the
+fields of those that Lambda functions read with what the deployed functions are given. Bad values are refused by name.
 """
 
 import os
@@ -70,19 +69,70 @@ class LambdaSettings:
         """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
         settings = cls(**_read(cls, environ))
         _check_log_level(settings.log_level)
-        if len(settings.secret) < 32:
-            raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more")
-        if not 1 <= settings.feed_shards <= FEED_SHARDS_MAX:
-            raise SettingsError(f"{PREFIX}FEED_SHARDS must be 1 to {FEED_SHARDS_MAX}")
+        _check_ledger(settings.secret, settings.feed_shards)
         return settings
 
     @property
     def secret(self) -> bytes:
         """The ledger secret, decoded. Raises SettingsError."""
-        try:
-            return bytes.fromhex(self.ledger_secret)
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more") from error
+        return _decode_secret(self.ledger_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """The function that follows the table's stream. topic_arn: of the topic that it announces events to."""
+
+    topic_arn: str
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverSettings:
+    """The function that delivers webhooks. queue_url: of the queue that feeds it, and takes its retries. kms_key_id: the
+    key that seals webhook secrets. The others as in `LambdaSettings`, whose values they have to have."""
+
+    table: str
+    ledger_secret: str = field(repr=False)
+    queue_url: str
+    kms_key_id: str
+    feed_shards: int = 16
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        _check_ledger(settings.secret, settings.feed_shards)
+        return settings
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger secret, decoded. Raises SettingsError."""
+        return _decode_secret(self.ledger_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """The function that finds what is due in the table, and sends it to the queue at queue_url."""
+
+    table: str
+    queue_url: str
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +186,17 @@ def _integer(name: str, text: str) -> int:
 def _check_log_level(level: str) -> None:
     if level not in LOG_LEVELS:
         raise SettingsError(f"{PREFIX}LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}")
+
+
+def _check_ledger(secret: bytes, feed_shards: int) -> None:
+    if len(secret) < 32:
+        raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more")
+    if not 1 <= feed_shards <= FEED_SHARDS_MAX:
+        raise SettingsError(f"{PREFIX}FEED_SHARDS must be 1 to {FEED_SHARDS_MAX}")
+
+
+def _decode_secret(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}LEDGER_SECRET must be 64 hexadecimal digits or more") from error

@@ -92,7 +92,7 @@ def take_authorization(case: Case) -> None:
 
 def is_stateful(case: Case) -> bool:
     """Whether the case is a step of a scenario."""
-    return case.meta is not None and case.meta.phase.name == TestPhase.STATEFUL
+    return case.meta is not None and case.meta.phase.name == "stateful"
 
 
 def note_balance(answer: dict[str, Any]) -> None:

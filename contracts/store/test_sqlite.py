@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
 
@@ -169,6 +170,11 @@ def test_synchronous_is_what_was_asked_for(path: Path, synchronous: schema.Synch
 # The log
 
 
+def test_commits_leave_the_log_to_the_thread(path: Path) -> None:
+    with closing(schema.open_ledger(path, synchronous="NORMAL", busy_timeout_s=1)) as connection:
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() > (100_000,)
+
+
 def test_close_leaves_nothing_in_the_log(path: Path) -> None:
     with opened(path, checkpoint_interval_s=60) as store:
         for number in range(50):
@@ -211,8 +217,10 @@ def test_the_log_is_copied_into_the_file_while_the_store_is_open(path: Path) -> 
         for number in range(20):
             store.insert(filled(number))
         eventually(lambda: records_in_file(path) == 20)
-        store.commit([filled(20)], [])
+        store.insert(filled(20))
         eventually(lambda: records_in_file(path) == 21)
+        store.commit([filled(21)], [])
+        eventually(lambda: records_in_file(path) == 22)
 
 
 @pytest.mark.parametrize(("long_pages", "expected"), [(100, {"PASSIVE", "RESTART"}), (10_000, {"PASSIVE"})])
@@ -347,6 +355,34 @@ def test_a_page_is_read_from_its_index_without_sorting(path: Path, index: Index,
     ((*_, step),) = plan
     assert f"USING INDEX records_by_{index.value} (" in step
     assert "<" in step or ">" in step, "the position is looked up, not searched for"
+
+
+class Switching:
+    """A connection to a file that others are switching to the log, too: SQLite answers at once, without waiting."""
+
+    def __init__(self, refusals: int, code: int = sqlite3.SQLITE_BUSY) -> None:
+        self.refusals = refusals
+        self.code = code
+
+    def execute(self, _: str) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self.code
+            raise error
+
+
+def test_a_file_that_others_switch_to_the_log_is_waited_for() -> None:
+    connection = Switching(refusals=2)
+    schema._switch_to_wal(cast(sqlite3.Connection, connection), busy_timeout_s=30)
+    assert connection.refusals == 0
+
+
+@pytest.mark.parametrize(("code", "timeout_s"), [(sqlite3.SQLITE_BUSY, 0.05), (sqlite3.SQLITE_IOERR, 30)])
+def test_what_cannot_be_switched_to_the_log_is_not_waited_for_for_ever(code: int, timeout_s: float) -> None:
+    connection = cast(sqlite3.Connection, Switching(refusals=1_000_000, code=code))
+    with pytest.raises(sqlite3.OperationalError):
+        schema._switch_to_wal(connection, busy_timeout_s=timeout_s)
 
 
 # Outages and mistakes

@@ -19,7 +19,7 @@ HOST_CHARACTERS_MAX: Final = 253
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
-_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
+_VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]*")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([^:]*))?")
 _PORT: Final = re.compile(r"[0-9]{1,5}")

@@ -7,13 +7,12 @@ import re
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 import httpx
 
 from handlers.domain.version import VERSION
+from handlers.domain.webhook_urls import UrlFault, is_this_machine, split_url
 from handlers.entrypoints.pace import Pace
 from handlers.services.accounts import DEMO_API_KEY
 from handlers.settings import ClientSettings, SettingsError
@@ -113,7 +112,7 @@ class ApiClient:
                 if not self._worth_waiting(failure, failures):
                     raise
                 wait_s = max(_backoff_s(failures), failure.retry_after_s or 0)
-                if self._tell is not None and not told and not _is_short_throttling(failure, wait_s):
+                if self._tell is not None and not told and _worth_telling(failure, failures, wait_s):
                     self._tell(f"{failure}; waiting until it answers")
                     told = True
                 self._sleep(wait_s)
@@ -160,11 +159,11 @@ def describe_problem(problem: Json) -> str:
 
 
 def parse_url(text: str) -> str:
-    """Where a sandbox is: the scheme may be left out, `/v1` and a slash at the end are not needed. Raises ArgumentTypeError."""
+    """Where a sandbox is: `http://` may be left out, `/v1` and a slash at the end are not needed. Raises
+    ArgumentTypeError."""
     url = with_scheme(text)
-    parts = urlsplit(url)
-    if parts.username or parts.query or parts.fragment:
-        raise ArgumentTypeError("the sandbox's URL has no user, query or fragment")
+    if "?" in url:
+        raise ArgumentTypeError("the sandbox's URL has no query")
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
@@ -172,23 +171,15 @@ def with_scheme(text: str) -> str:
     """A URL as people type it, with `http://` before it where there is no scheme. Raises ArgumentTypeError."""
     url = text if "://" in text else f"http://{text}"
     try:
-        parts = urlsplit(url)
-        httpx.URL(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except (ValueError, httpx.InvalidURL):
-        usable = False
-    if not usable:
-        raise ArgumentTypeError("not a URL such as http://127.0.0.1:8080")
+        split_url(url)
+    except UrlFault as fault:
+        raise ArgumentTypeError(f"no URL that can be used: {fault}") from fault
     return url
 
 
 def is_loopback(url: str) -> bool:
     """Whether the URL is one of this machine's own ports."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_this_machine(split_url(url).host)
 
 
 def choose_api_key(settings: ClientSettings, url: str) -> str:
@@ -215,11 +206,14 @@ def reason_of(error: BaseException) -> str:
 
 
 def _backoff_s(failures: int) -> float:
-    return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(failures - 1, 10))
+    return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * (1 << min(failures - 1, 10)))
 
 
-def _is_short_throttling(failure: CallFailed, wait_s: float) -> bool:
-    return isinstance(failure, Refused) and failure.status == 429 and wait_s < WAIT_TOLD_S
+def _worth_telling(failure: CallFailed, failures: int, wait_s: float) -> bool:
+    """Not the short waits that a plan asks for, nor a kept connection that the other side had just closed."""
+    if isinstance(failure, Refused) and failure.status == 429:
+        return wait_s >= WAIT_TOLD_S
+    return failures > 1
 
 
 def _retry_after_s(response: httpx.Response) -> int | None:

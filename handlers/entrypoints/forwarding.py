@@ -6,23 +6,31 @@ deliveries (`services/webhook_deliveries.py`) are the place to test retries.
 """
 
 import json
+import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
 import httpx
 
+from handlers.adapters.webhooks.exchange import USER_AGENT
 from handlers.domain.moments import SECOND_MS
+from handlers.domain.webhook_urls import split_url
 from handlers.domain.webhooks import TIMEOUT_MS, judge
-from handlers.entrypoints.api_client import is_loopback, reason_of
 from handlers.entrypoints.event_feed import ListedEvent
 from handlers.services.ports import Clock
 from handlers.services.webhook_deliveries import signed_headers
 
+TIMEOUT_S: Final = TIMEOUT_MS // SECOND_MS
+
 RETRY_DELAYS_S: Final = (0.5, 1.0, 2.0)
 """After a first attempt that found nobody, and after each further one."""
+
+NOBODY_THERE: Final = ("connection_refused", "connection_closed", "connection_failed", "name_not_resolved")
+"""What a receiver that restarts looks like."""
 
 BODY_MAX: Final = 65_536
 """How much of an answer is read, so that the connection can be used again; nothing is done with it."""
@@ -30,7 +38,8 @@ BODY_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What came of it. status: None when there was no answer; then `error` says why. duration_ms: of the last attempt."""
+    """What came of it. status: None when there was no answer; then `error` says why, in a word of `ports.Reply.error`.
+    duration_ms: of the last attempt."""
 
     status: int | None
     duration_ms: int
@@ -44,7 +53,11 @@ class Forwarded:
 
 
 class Forwarder:
-    """One receiver and one signing secret."""
+    """One receiver and one signing secret.
+
+    Not `adapters/webhooks`: that guards a shared sandbox, and refuses the addresses of private networks, where the
+    receivers of this one often are (another container).
+    """
 
     def __init__(
         self,
@@ -55,14 +68,17 @@ class Forwarder:
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = url
+        self._url = url
+        # Sent as it was given; the client would put the path together anew.
+        self._extensions = {
+            "target": split_url(url).target.encode(),
+            "timeout": httpx.Timeout(TIMEOUT_S).as_dict(),
+        }
         self._secret = secret
         self._clock = clock
         self._sleep = sleep
         self._away = False
-        self._http = httpx.Client(
-            timeout=TIMEOUT_MS / SECOND_MS, transport=transport, trust_env=not is_loopback(url)
-        )
+        self._http = httpx.Client(transport=transport, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -72,43 +88,44 @@ class Forwarder:
 
     def forward(self, event: ListedEvent) -> Forwarded:
         """Post the event; whatever the receiver does is an outcome, never an error."""
-        delays = () if self._away else RETRY_DELAYS_S
+        delays = iter(() if self._away else RETRY_DELAYS_S)
         attempts = 0
         while True:
             attempts += 1
             started = time.monotonic()
-            try:
-                status = self._post(event, started)
-            except httpx.RequestError as error:
-                duration_ms = _since_ms(started)
-                if isinstance(error, httpx.TimeoutException):
-                    return Forwarded(None, duration_ms, attempts, f"no answer in {TIMEOUT_MS // SECOND_MS} s")
-                if attempts <= len(delays):
-                    self._sleep(delays[attempts - 1])
-                    continue
-                self._away = True
-                return Forwarded(None, duration_ms, attempts, reason_of(error))
-            self._away = False
-            return Forwarded(status, _since_ms(started), attempts)
+            status, error = self._post(event, started)
+            duration_ms = int((time.monotonic() - started) * SECOND_MS)
+            self._away = error in NOBODY_THERE
+            delay_s = next(delays, None) if self._away else None
+            if delay_s is None:
+                return Forwarded(status, duration_ms, attempts, error)
+            self._sleep(delay_s)
 
-    def _post(self, event: ListedEvent, started: float) -> int:
+    def _post(self, event: ListedEvent, started: float) -> tuple[int, None] | tuple[None, str]:
+        """One attempt: the status, or a word for why there is none."""
         body = body_of(event)
-        headers = signed_headers(event.event_id, self._clock.now_ms() // SECOND_MS, body, [self._secret])
+        signed = signed_headers(event.event_id, self._clock.now_ms() // SECOND_MS, body, [self._secret])
         # Built by hand, so that the client adds nothing of its own beside host and content-length.
-        timeout = self._http.timeout.as_dict()
         request = httpx.Request(
-            "POST", self.url, headers=headers, content=body, extensions={"timeout": timeout}
+            "POST",
+            self._url,
+            headers=[("user-agent", USER_AGENT), *signed],
+            content=body,
+            extensions=self._extensions,
         )
-        response = self._http.send(request, stream=True, follow_redirects=False)
+        try:
+            response = self._http.send(request, stream=True, follow_redirects=False)
+        except httpx.RequestError as error:
+            return None, _word(error)
         # The status has been said; a body that breaks off cannot take it back.
         with closing(response), suppress(httpx.RequestError):
             read = 0
             for chunk in response.iter_raw():
                 read += len(chunk)
                 # The client's timeout is one of silence; a receiver that dribbles is cut off too.
-                if read > BODY_MAX or time.monotonic() - started > TIMEOUT_MS / SECOND_MS:
+                if read > BODY_MAX or time.monotonic() - started > TIMEOUT_S:
                     break
-        return response.status_code
+        return response.status_code, None
 
 
 def body_of(event: ListedEvent) -> bytes:
@@ -117,5 +134,26 @@ def body_of(event: ListedEvent) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _since_ms(started: float) -> int:
-    return int((time.monotonic() - started) * 1_000)
+def _word(error: httpx.RequestError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "timeout"
+    for cause in _causes(error):
+        match cause:
+            case socket.gaierror():
+                return "name_not_resolved"
+            case ssl.SSLError():
+                return "tls_failed"
+            case ConnectionRefusedError():
+                return "connection_refused"
+            case ConnectionError():
+                return "connection_closed"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "connection_closed" if "disconnected" in str(error) else "malformed_response"
+    return "connection_failed"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -3,16 +3,13 @@
 Everything is built when the module is imported, in the phase that Lambda runs at full speed before the first request.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
-# isort: off
-from handlers.entrypoints import lean_imports  # noqa: F401 - before Connexion, which would import what is left out
-
-# isort: on
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from handlers.bootstrap import build_lambda
+from handlers.entrypoints.lean_imports import lean_imports
 from handlers.entrypoints.logs import configure_logs
 from handlers.settings import LambdaSettings
 
@@ -23,8 +20,11 @@ TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"]
 def build_handler(settings: LambdaSettings) -> Any:
     """The function that Lambda calls with an API Gateway proxy event."""
     configure_logs(settings.log_level)
+    # Reading the contract as YAML, without a build, takes some of what a prepared one leaves out.
+    with lean_imports() if settings.contract else nullcontext():
+        from handlers.bootstrap import build_lambda
     # Without lifespan: Mangum would start and stop the app at every invocation.
-    return Mangum(build_lambda(settings), lifespan="off", text_mime_types=TEXT_TYPES)
+    return Mangum(build_lambda(settings), lifespan="off", text_mime_types=TEXT_TYPES)  # type: ignore[arg-type]
 
 
 handler = build_handler(LambdaSettings.from_environment())

@@ -132,7 +132,7 @@ def _fate(outcome: Forwarded) -> str:
     times = f" at attempt {outcome.attempts}" if outcome.attempts > 1 else ""
     if outcome.status is None:
         tries = f" ({outcome.attempts} attempts)" if outcome.attempts > 1 else ""
-        return f"not delivered: {outcome.error}{tries}"
+        return f"not delivered: {(outcome.error or '').replace('_', ' ')}{tries}"
     return f"{outcome.status} in {outcome.duration_ms} ms{times}"
 
 

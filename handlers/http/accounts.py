@@ -1,8 +1,8 @@
 """Operations of the tag `accounts`: accounts and their API keys."""
 
 from handlers.http.call import Answer, Call
-from handlers.services.representations import render_account, render_api_key, render_new_api_key
 from handlers.services import accounts
+from handlers.services.representations import render_account, render_api_key, render_new_api_key
 
 
 async def get_account(call: Call) -> Answer:

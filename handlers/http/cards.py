@@ -1,8 +1,8 @@
 """Operations of the tag `cards`."""
 
 from handlers.http.call import Answer, Call
-from handlers.services.representations import render_card_summary
 from handlers.services import transactions
+from handlers.services.representations import render_card_summary
 
 
 async def get_card(call: Call) -> Answer:

@@ -5,9 +5,9 @@ from typing import Any
 from handlers.domain.cards import CardDetails
 from handlers.domain.ids import TransactionId
 from handlers.http.call import Answer, Call
-from handlers.services.representations import render_transaction
 from handlers.services import payments
 from handlers.services.payments import Authorize, Operation, Outcome
+from handlers.services.representations import render_transaction
 
 _SIMULATE = "x-sandbox-simulate"
 _REPLAYED = {"Idempotent-Replayed": "true"}

@@ -1,8 +1,8 @@
 """Operations of the tag `transactions`: the ledger, read back."""
 
 from handlers.http.call import Answer, Call
-from handlers.services.representations import render_family, render_transaction
 from handlers.services import transactions
+from handlers.services.representations import render_family, render_transaction
 from handlers.services.transactions import Filter
 
 

@@ -146,7 +146,8 @@ def held_back_s(message_id: str, receive_count: int) -> int:
 
     Half of it is jitter, which follows from the message, so that a test can say it.
     """
-    longest_s = min(QUEUE_DELAY_MAX_S, HELD_BACK_FIRST_S * 2 ** min(receive_count - 1, 16))
+    # A shift, as the type of `2 ** n` depends on the sign of n; bounded, as messages may come many times.
+    longest_s = min(QUEUE_DELAY_MAX_S, HELD_BACK_FIRST_S << min(receive_count - 1, 16))
     digest = hashlib.sha256(f"{message_id}/{receive_count}".encode()).digest()
     return longest_s - (longest_s // 2) * int.from_bytes(digest[:4], "big") // 2**32
 

@@ -1,14 +1,14 @@
 """The sandbox in plain dictionaries and integers: slow, forgetful of everything but money, and obviously right.
 
 It knows what each operation answers (status, amounts, the account's feed) and when it refuses, but no ids, no card
-brands and no networks: `tests/integration/test_ledger_machine.py` drives it beside the sandbox and compares the two.
+brands, no networks and no limit of entries: `tests/integration/test_ledger_machine.py` drives it beside the sandbox and compares the two.
 Written from the contract and the payment facts, not from the services; it imports constants only.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from handlers.domain.authorization import ENTRIES_MAX, VALIDITY_MS
+from handlers.domain.authorization import VALIDITY_MS
 from handlers.domain.money import AMOUNT_MAX
 
 Request = dict[str, Any]
@@ -125,8 +125,6 @@ class ModelLedger:
                 "increment": "incrementable",
             }
             raise Refused(f"authorization_not_{able[kind]}", authorization_status=family.status(now))
-        if len(family.entries) - 1 >= ENTRIES_MAX:
-            raise Refused("entry_limit_reached")
         amount = request.get("amount", possible)
         if kind == "capture" and amount > possible:
             raise Refused("amount_exceeds_authorized", capturable_amount=possible)

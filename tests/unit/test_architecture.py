@@ -53,12 +53,6 @@ CATCHES_EVERYTHING = {
     "handlers.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
 }
 
-# Where randomness is made outside the adapters, and why.
-MAKES_RANDOMNESS = {
-    "handlers.http.shim": "request ids: made before there are ports to ask, and nothing is ever derived from one",
-}
-
-
 @dataclass(frozen=True)
 class Module:
     """name: dotted, as it is imported."""
@@ -152,8 +146,7 @@ def only_settings_read_the_environment(module: Module) -> Iterator[str]:
 def time_and_randomness_come_from_the_system_adapters(module: Module) -> Iterator[str]:
     if module.within("handlers") and not module.within("handlers.adapters.system"):
         for line, name in module.uses():
-            sources = CLOCKS if module.name in MAKES_RANDOMNESS else CLOCKS + RANDOMNESS
-            if any(_is_or_in(name, source) for source in sources):
+            if any(_is_or_in(name, source) for source in CLOCKS + RANDOMNESS):
                 yield f"{line}: {name} is called in handlers.adapters.system only: take the port"
 
 
@@ -428,8 +421,3 @@ def test_every_exemption_is_still_needed() -> None:
         assert list(_blind_excepts(modules[name])), (
             f"{name} catches everything no longer: take it off the list"
         )
-    for name in MAKES_RANDOMNESS:
-        used = [
-            use for _, use in modules[name].uses() if any(_is_or_in(use, source) for source in RANDOMNESS)
-        ]
-        assert used, f"{name} makes no randomness any more: take it off the list"

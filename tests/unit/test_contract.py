@@ -52,7 +52,7 @@ def _nullable_type(validator: Any, types: Any, instance: Any, schema: Json) -> I
         yield from Draft4Validator.VALIDATORS["type"](validator, types, instance, schema)
 
 
-Validator = extend(Draft4Validator, {"type": _nullable_type})
+Validator = extend(Draft4Validator, {"type": _nullable_type})  # type: ignore[no-untyped-call]
 
 
 def faults(instance: Any, schema: Json) -> list[str]:

@@ -20,7 +20,7 @@ class KmsClient(Protocol):
         ...
 
 
-def make_client(*, region_name: str | None = None, endpoint_url: str | None = None) -> KmsClient:
+def create_client(*, region_name: str | None = None, endpoint_url: str | None = None) -> KmsClient:
     """A KMS client. None leaves region and endpoint to the AWS configuration; credentials always come from there."""
     import boto3
     from botocore.config import Config

@@ -47,7 +47,7 @@ _OUTAGES: Final = frozenset(
 
 
 class KmsSecretBox:
-    """`SecretBox` under the KMS key `key_id` (an id, alias or ARN).
+    """`SecretBox` under the KMS key `key_id`: an id, ARN or alias. An alias must go on naming the same key.
 
     A sealed secret is `kms1.`, the encrypted data key, `.`, and nonce, ciphertext and tag by AES-256-GCM, both in
     base64url. Threads may share it. Both methods raise StoreUnavailable when KMS cannot be reached or refuses for load; a

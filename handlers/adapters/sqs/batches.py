@@ -15,6 +15,9 @@ BATCH_MAX: Final = 10
 PAUSES_S: Final = (0.1, 0.4)
 """How long refused entries wait before they are sent again; they are given up after the last."""
 
+CALL_ERRORS: Final = (ClientError, BotoConnectionError, HTTPClientError)
+"""What a call can raise because of the service, or on the way to it."""
+
 Entry = Mapping[str, Any]
 SendBatch = Callable[[Sequence[Any]], Any]
 """Makes the call with these entries, each with an `Id`; answers the service's response."""
@@ -41,19 +44,17 @@ def send_entries(
 
 def call_failure(error: Exception) -> str | None:
     """What kind of outage an error of botocore's tells of; None when it tells of none."""
-    if isinstance(error, ClientError):
-        code = error_code(error)
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        throttled = "throttl" in code.lower() or status == HTTPStatus.TOO_MANY_REQUESTS
-        return code if throttled or status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
-    if isinstance(error, BotoConnectionError | HTTPClientError):
+    if not isinstance(error, ClientError):
         return type(error).__name__
-    return None
+    code = error_code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    throttled = "throttl" in code.lower() or status == HTTPStatus.TOO_MANY_REQUESTS
+    return code if throttled or status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
-def error_code(error: ClientError) -> str:
-    """The service's own word for the error."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+def error_code(error: Exception) -> str:
+    """The service's own word for the error; empty when the service did not answer."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 class _Outage(Exception):
@@ -74,7 +75,7 @@ def _send_batch(
     for pause_s in (*PAUSES_S, None):
         try:
             response = send_batch([{**batch[index], "Id": str(index)} for index in waiting])
-        except (ClientError, BotoConnectionError, HTTPClientError) as error:
+        except CALL_ERRORS as error:
             reason = call_failure(error)
             if reason is None:
                 raise

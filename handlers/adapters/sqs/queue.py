@@ -7,13 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import ClientError
-
-from handlers.adapters.sqs.batches import (
-    call_failure,
-    error_code,
-    send_entries,
-)
+from handlers.adapters.sqs.batches import CALL_ERRORS, call_failure, error_code, send_entries
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -50,17 +44,13 @@ class SqsDeliveryQueue:
 
     def hold_back(self, receipt_handle: str, delay_s: int) -> str | None:
         """See the port."""
-        from botocore.exceptions import ConnectionError as BotoConnectionError
-        from botocore.exceptions import HTTPClientError
-
         try:
             self._client.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=delay_s
             )
-        except (ClientError, BotoConnectionError, HTTPClientError) as error:
-            reason = call_failure(error)
-            if reason is None and isinstance(error, ClientError) and error_code(error) in _GONE:
-                reason = error_code(error)
+        except CALL_ERRORS as error:
+            code = error_code(error)
+            reason = code if code in _GONE else call_failure(error)
             if reason is None:
                 raise
             return reason
