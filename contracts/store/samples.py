@@ -51,13 +51,14 @@ def all_pages(
     newest_first: bool = False,
     after: Position | None = None,
 ) -> list[Page]:
-    """Every page from `after` on, following `next`."""
+    """Every page from `after` on, following `next`, which has to lead on."""
     pages = []
     while True:
         page = store.page(index, key, after=after, limit=limit, newest_first=newest_first)
         pages.append(page)
         if page.next is None:
             return pages
+        assert after is None or (page.next < after if newest_first else page.next > after)
         after = page.next
 
 

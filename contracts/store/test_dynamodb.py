@@ -110,6 +110,11 @@ def test_a_commit_is_one_transaction_replay_included(store: DynamoDbStore, calls
     assert calls == {"TransactWriteItems": 3}
 
 
+def test_an_empty_commit_costs_nothing(store: DynamoDbStore, calls: Counter[str]) -> None:
+    store.commit([], [])
+    assert not calls
+
+
 def test_a_get_is_one_read(store: DynamoDbStore, calls: Counter[str]) -> None:
     store.get(["auth_1"])
     assert calls == {"GetItem": 1}
@@ -222,15 +227,18 @@ def test_a_page_shows_only_what_the_index_still_lists_there(client: "DynamoDBCli
     kept = make_record("auth_1", due_at=10)
     moved = make_record("auth_2", due_at=20)
     gone = make_record("auth_3", due_at=25)
-    late = make_record("auth_4", due_at=50)
     moved_on = updated(moved, due_at=40).record
+    late = make_record("auth_4", due_at=50)
     listed = [kept, moved, gone, moved_on, late]
     stub.add_response("query", {"Items": [index_entry(Index.DUE, record) for record in listed]})
     items = [to_item(record, SHARDS) for record in (moved_on, kept, updated(gone, due_at=None).record)]
-    stub.add_response("batch_get_item", {"Responses": {"ledger": items}})
-    stub.add_response("batch_get_item", {"Responses": {"ledger": [to_item(late, SHARDS), items[0]]}})
-    page = store.page(Index.DUE, DUE_KEY, limit=3)
-    assert page == Page([kept, moved_on, late], None)
+    stub.add_response(
+        "batch_get_item",
+        {"Responses": {"ledger": items}},
+        {"RequestItems": {"ledger": batch("auth_1", "auth_2", "auth_3")}},
+    )
+    stub.add_response("get_item", {"Item": to_item(late, SHARDS)})
+    assert store.page(Index.DUE, DUE_KEY, limit=4) == Page([kept, moved_on, late], None)
     store.close()
 
 

@@ -247,6 +247,24 @@ def test_a_long_log_starts_anew_while_this_process_does_not_write(
         assert log_sequence(path) > sequence
 
 
+def test_a_store_that_nobody_writes_to_leaves_the_file_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = checkpoints.Checkpointer._copy
+    looks: list[str] = []
+
+    def observe(self: checkpoints.Checkpointer, mode: str) -> tuple[int, int]:
+        looks.append(mode)
+        return copy(self, mode)
+
+    monkeypatch.setattr(checkpoints.Checkpointer, "_copy", observe)
+    with opened(path, checkpoint_interval_s=0.01) as store:
+        store.insert(filled(0))
+        eventually(lambda: records_in_file(path) == 1)
+        time.sleep(0.1)
+        assert len(looks) <= 3
+
+
 def test_a_log_that_a_reader_held_is_cut_back_after_it_leaves(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ Knows no operation: `event_feed.py` and `trigger.py` do. Follows no redirect, wh
 import re
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Self
 
 import httpx
@@ -195,14 +195,20 @@ def choose_api_key(settings: ClientSettings, url: str) -> str:
 
 def reason_of(error: BaseException) -> str:
     """Why a connection came to nothing, in the operating system's words where there are any."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
-        cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return str(error) or type(error).__name__
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _backoff_s(failures: int) -> float:

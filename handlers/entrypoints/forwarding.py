@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final, Self
@@ -20,6 +20,7 @@ from handlers.adapters.webhooks.exchange import USER_AGENT
 from handlers.domain.moments import SECOND_MS
 from handlers.domain.webhook_urls import split_url
 from handlers.domain.webhooks import TIMEOUT_MS, judge
+from handlers.entrypoints.api_client import causes_of
 from handlers.entrypoints.event_feed import ListedEvent
 from handlers.services.ports import Clock
 from handlers.services.webhook_deliveries import signed_headers
@@ -137,7 +138,7 @@ def body_of(event: ListedEvent) -> bytes:
 def _word(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "timeout"
-    for cause in _causes(error):
+    for cause in causes_of(error):
         match cause:
             case socket.gaierror():
                 return "name_not_resolved"
@@ -150,10 +151,3 @@ def _word(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.RemoteProtocolError):
         return "connection_closed" if "disconnected" in str(error) else "malformed_response"
     return "connection_failed"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

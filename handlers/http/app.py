@@ -8,7 +8,7 @@ Everything is built here, before the first request: an operation without a handl
 ends the process at its start and not a request at noon.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -85,9 +85,19 @@ def build_app(
         _build_router(contract, plans, options),
         body_bytes_max=options.body_bytes_max,
         allowed_origins=options.allowed_origins,
+        header_parameters=_header_parameters(operations),
         restate=None if options.fast_path else restate_request,
         new_request_id=_request_ids(ports.randomness),
     )
+
+
+def _header_parameters(operations: Sequence[Operation]) -> set[str]:
+    return {
+        parameter["name"]
+        for operation in operations
+        for parameter in operation.parameters
+        if parameter["in"] == "header"
+    }
 
 
 def validate_contract(contract: Mapping[str, Any]) -> None:

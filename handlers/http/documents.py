@@ -1,4 +1,5 @@
-"""What the server says about itself: the contract as `/openapi.json` and `/openapi.yaml`, and Swagger UI at `/docs`.
+"""What the server says about itself: the contract as `/openapi.json` and `/openapi.yaml`, and Swagger UI at `/docs`,
+to which `/` leads.
 
 Not Connexion's own Swagger UI: that one copies and validates the whole contract at each request for it, and brings
 Jinja along. Imported only where it is switched on, which is never in Lambda.
@@ -13,6 +14,7 @@ import swagger_ui_bundle  # type: ignore[import-untyped]
 import yaml
 
 from handlers.http.replies import Reply
+from handlers.services.accounts import DEMO_API_KEY
 
 DOCS_PATH: Final = "/docs"
 
@@ -25,6 +27,7 @@ _POLICY: Final = b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src
 _PAGE: Final = b"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Payments sandbox: API</title>
 <link rel="icon" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
@@ -33,8 +36,16 @@ _PAGE: Final = b"""<!doctype html>
 <script src="/docs/start.js"></script>
 </html>
 """
-_START: Final = b"""SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});
-"""
+# The demo account's key is filled in: who opens the page can try a payment at once.
+_START: Final = f"""const ui = SwaggerUIBundle({{
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  onComplete: () => ui.preauthorizeApiKey("ApiKey", "{DEMO_API_KEY}"),
+}});
+""".encode()
 
 
 class Documents:
@@ -43,11 +54,13 @@ class Documents:
     def __init__(self, contract: Mapping[str, Any]) -> None:
         self._contract = contract
         names = [*_FILES, "start.js"]
-        self.paths = ["/openapi.json", "/openapi.yaml", DOCS_PATH, f"{DOCS_PATH}/"]
+        self.paths = ["/", "/openapi.json", "/openapi.yaml", DOCS_PATH, f"{DOCS_PATH}/"]
         self.paths += [f"{DOCS_PATH}/{name}" for name in names]
         self.get = cache(self._make)
 
     def _make(self, path: str) -> Reply:
+        if path == "/":
+            return Reply(307, [(b"location", DOCS_PATH.encode()), (b"content-length", b"0")], b"")
         if path == "/openapi.json":
             return _reply(b"application/json", orjson.dumps(self._contract))
         if path == "/openapi.yaml":

@@ -44,7 +44,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LOGGED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LENGTH_DIGITS_MAX: Final = 12
 
-_ALLOWED_HEADERS: Final = b"content-type, x-api-key, x-idempotency-key, idempotency-key, x-request-id"
+_ALLOWED_HEADERS: Final = ("content-type", "x-api-key", "idempotency-key", "x-request-id")
 _EXPOSED_HEADERS: Final = b"RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotent-Replayed"
 _PREFLIGHT_MAX_AGE_S: Final = b"600"
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -65,15 +65,21 @@ class Shim:
         *,
         body_bytes_max: int,
         allowed_origins: Collection[str] = (),
+        header_parameters: Collection[str] = (),
         new_request_id: Callable[[], str],
         restate: Restate | None = None,
     ) -> None:
-        """restate: how to word the request for `app`, where the server's own wording will not do."""
+        """header_parameters: those that the contract declares, which pages of `allowed_origins` may send.
+
+        restate: how to word the request for `app`, where the server's own wording will not do.
+        """
         self._app = app
         self._router = router
         self._body_bytes_max = body_bytes_max
         self._restate = restate
         self._new_request_id = new_request_id
+        names = dict.fromkeys([*_ALLOWED_HEADERS, *sorted(name.lower() for name in header_parameters)])
+        self._allowed_headers = ", ".join(names).encode()
         self._cors: Mapping[bytes, list[Header]] = {
             origin.encode(): [
                 (b"access-control-allow-origin", origin.encode()),
@@ -144,7 +150,7 @@ class Shim:
         is_preflight = b"access-control-request-method" in exchange.headers
         if is_preflight and exchange.headers.get(b"origin", b"") in self._cors:
             headers.append((b"access-control-allow-methods", route.allow.encode()))
-            headers.append((b"access-control-allow-headers", _ALLOWED_HEADERS))
+            headers.append((b"access-control-allow-headers", self._allowed_headers))
             headers.append((b"access-control-max-age", _PREFLIGHT_MAX_AGE_S))
         return Reply(204, headers, b"")
 

@@ -96,8 +96,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(account=st.integers(0, 1), amount=st.integers(4, 1500))
     def begins_with_a_payment(self, account: int, amount: int) -> None:
         request = {"number": APPROVED[0], "amount": amount, "currency": "EUR"}
-        attempt = Attempt(self.accounts[account], "authorization", "first", request, None)
-        self.make(attempt)
+        self.make(Attempt(self.accounts[account], "authorization", self.fresh(None), request, None))
+
+    @rule(account=st.integers(0, 1), amount=st.integers(4, 1500), share=shares)
+    def pays_and_captures(self, account: int, amount: int, share: Share) -> None:
+        """As most do; without it, a random history is mostly about payments that are over."""
+        self.begins_with_a_payment(account, amount)
+        self.captures(0, None, share)
 
     @rule(
         account=st.integers(0, 1),
@@ -162,7 +167,7 @@ class LedgerMachine(RuleBasedStateMachine):
             authorization_id = self.ids[family.entries[0]]
         elif mistake != "an unknown id" and len(family.entries) > 1:
             authorization_id = self.ids[family.entries[-1]]
-        request = {"authorization_id": authorization_id, "amount": 1}
+        request = {"authorization_id": authorization_id, **({} if kind == "void" else {"amount": 1})}
         self.make(Attempt(account, kind, self.fresh(key), request, None))
 
     @rule(ago=st.integers(0, 40))
@@ -192,7 +197,7 @@ class LedgerMachine(RuleBasedStateMachine):
             request["metadata"] = {"x": "3"}
         self.make(replace(attempt, request=request))
 
-    @rule(ms=st.sampled_from([1, 1, 999, DAY_MS, DAY_MS, 3 * DAY_MS, VALIDITY_MS - 1, VALIDITY_MS]))
+    @rule(ms=st.sampled_from([1, 1, 999, 999, DAY_MS, 3 * DAY_MS, VALIDITY_MS - 1, VALIDITY_MS]))
     def waits(self, ms: int) -> None:
         self.clock.advance(ms=ms)
 
@@ -429,12 +434,12 @@ def run(open_store: Callable[[], Store], *, examples: int, steps: int) -> None:
 
 
 def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
-    run(MemoryStore, examples=150, steps=40)
+    run(MemoryStore, examples=200, steps=40)
 
 
 def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
     files = count(1)
-    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=60, steps=30)
+    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=50, steps=30)
 
 
 @pytest.fixture
@@ -454,4 +459,4 @@ def open_dynamodb() -> Iterator[Callable[[], Store]]:
 
 @pytest.mark.slow
 def test_the_sandbox_agrees_with_the_model_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
-    run(open_dynamodb, examples=12, steps=20)
+    run(open_dynamodb, examples=10, steps=20)

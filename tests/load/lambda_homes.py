@@ -1,13 +1,15 @@
 """How the benchmark brings up either side's Lambda handler, with or without storage."""
 
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
+from mangum import Mangum
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
+from handlers.bootstrap import build_lambda_app
 from handlers.domain.ids import identify_api_key
 from handlers.domain.plans import DEFAULT_PLAN
 from handlers.http.contract import load_contract
@@ -69,22 +71,18 @@ def key_record() -> Record:
 
 
 def load_handler(side: str, storage: str) -> Handler:
-    """The handler of `ours` or `fastapi` with `none` or `dynamodb` under it, as `environment` sets it up."""
+    """The handler of `ours` or `fastapi`, with `none` or `dynamodb` under it.
+
+    With `dynamodb` the process needs the environment of `lambda_path.environment_of`.
+    """
     if side == "fastapi":
-        os.environ["BENCH_STORE"] = storage
         handler: Handler = importlib.import_module("tests.load.fastapi_app").handler
         return handler
-    os.environ.update(lambda_environment())
-    lambda_api = importlib.import_module("handlers.entrypoints.lambda_api")
     if storage == "dynamodb":
-        ours: Handler = lambda_api.handler
+        ours: Handler = importlib.import_module("handlers.entrypoints.lambda_api").handler
         return ours
-    from mangum import Mangum
-
-    from handlers.bootstrap import build_lambda_app
-
-    app: Any = build_lambda_app(LambdaSettings.from_environment(), NoStore())
-    return Mangum(app, lifespan="off", text_mime_types=lambda_api.TEXT_TYPES)
+    app: Any = build_lambda_app(LambdaSettings.from_environment(lambda_environment()), NoStore())
+    return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"])
 
 
 def lambda_environment(*, contract: Path | None = None) -> dict[str, str]:

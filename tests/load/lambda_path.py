@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tests.load.figures import Comparison, Section
+from tests.load.lambda_homes import lambda_environment
 from tests.load.processes import LOOPBACK, ROOT, BenchFailed, stop
 
 ANSWER_TIMEOUT_S = 60
@@ -76,8 +77,8 @@ def measure(plan: Plan) -> Section:
             "The same API Gateway REST event for `POST /v1/authorize`, invoked in process as Lambda does: ours through "
             "`handlers.entrypoints.lambda_api`, the other a FastAPI + Pydantic + Mangum application of the same fields, "
             "limits, keyed hashes and answer (`tests/load/fastapi_app.py`: asynchronous dependencies, strict models, "
-            f"response model). Neither writes an access log. {plan.rounds} rounds of {plan.invocations} invocations each, taking turns; medians of the "
-            "process's CPU time. With storage, both make one conditional PutItem with boto3 to a stand-in on 127.0.0.1 "
+            f"response model). Neither writes an access log. {plan.rounds} rounds of {plan.invocations} invocations each, "
+            "taking turns; medians of the process's CPU time. With storage, both make one conditional PutItem with boto3 to a stand-in on 127.0.0.1 "
             "whose CPU is not counted."
         ),
         comparisons=comparisons,
@@ -119,6 +120,7 @@ def worker(side: str, storage: str, table_port: int) -> Iterator[Worker]:
 def environment_of(table_port: int, storage: str) -> dict[str, str]:
     """What both sides' processes find in their environment; the credentials are those of nobody."""
     return {
+        **lambda_environment(),
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_DEFAULT_REGION": "eu-central-1",

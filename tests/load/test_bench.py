@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.load.figures import BEGIN, END, Comparison, Section, replace_between_markers, report_of
-from tests.load.lambda_homes import load_handler
+from tests.load.lambda_homes import Handler, load_handler
 from tests.load.lambda_path import table, worker
 from tests.load.processes import LOOPBACK, ROOT, cpu_seconds, free_port, stop
 from tests.load.samples import ACCEPTED, ALSO_ACCEPTED, REFUSED, LambdaContext, gateway_event
@@ -23,7 +24,12 @@ FAST = Comparison("CPU", "ms", [(1.0, 4.0), (2.0, 4.0), (9.0, 5.0)], target=0.5)
 
 def _answer(side: str, body: Any, **changes: Any) -> dict[str, Any]:
     event = gateway_event(body, "key-1", **changes)
-    return load_handler(side, "none")(event, LambdaContext())
+    return _handler(side)(event, LambdaContext())
+
+
+@cache
+def _handler(side: str) -> Handler:
+    return load_handler(side, "none")
 
 
 def test_the_ratio_is_that_of_the_medians() -> None:
@@ -108,7 +114,7 @@ class TestBothSides:
 
     def test_derives_the_id_from_the_idempotency_key(self, side: str) -> None:
         ids = {
-            json.loads(load_handler(side, "none")(gateway_event(ACCEPTED, key), LambdaContext())["body"])[
+            json.loads(_handler(side)(gateway_event(ACCEPTED, key), LambdaContext())["body"])[
                 "transaction_id"
             ]
             for key in ("key-1", "key-1", "key-2")

@@ -53,6 +53,7 @@ CATCHES_EVERYTHING = {
     "handlers.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
 }
 
+
 @dataclass(frozen=True)
 class Module:
     """name: dotted, as it is imported."""

@@ -10,7 +10,7 @@ import pytest
 from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import Index, Page, Position, Record
 from handlers.workers import sweep
-from handlers.workers.sweep import TIME_KEPT_MS, Swept, Sweeper
+from handlers.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore
 
 

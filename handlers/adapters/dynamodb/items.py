@@ -19,7 +19,6 @@ Item = dict[str, Any]
 TIME_DIGITS: Final = 15
 """Enough milliseconds for 31,000 years."""
 
-_BEFORE_ALL: Final = "#"
 _AFTER_ALL: Final = "~"
 
 
@@ -96,9 +95,10 @@ def to_position(sort_key: str) -> Position:
 
 
 def sort_key_bound(position: Position) -> str:
-    """What sorts among an index's sort keys as the position does, times that no record has included."""
-    if position.at_ms < 0:
-        return _BEFORE_ALL
+    """What sorts among an index's sort keys as the position does, times that no record has included.
+
+    Negative times need nothing: their sign sorts before all digits.
+    """
     if position.at_ms >= 10**TIME_DIGITS:
         return _AFTER_ALL
     return sort_key(position)

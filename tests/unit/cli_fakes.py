@@ -1,0 +1,122 @@
+"""A sandbox's events API and a receiver, both without a network, for the tests of the command line."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import httpx
+
+from handlers.domain.moments import format_moment
+from handlers.entrypoints.api_client import ApiClient
+from handlers.entrypoints.event_feed import EventFeed
+from handlers.entrypoints.forwarding import Forwarder
+from tests.fakes import NOW_MS, FrozenClock
+
+URL = "http://sandbox.test"
+SECRET = bytes(range(32))
+
+
+class FakeApi:
+    """`GET /v1/events` over a list. troubles: answers, or errors, that come first, one for each call."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, str, str]] = []
+        self.calls: list[httpx.QueryParams] = []
+        self.troubles: list[httpx.Response | Exception] = []
+        self.headers: dict[str, str] = {"ratelimit-policy": '"demo";q=6000000;w=60'}
+        self.while_paging: Callable[[], None] = lambda: None
+
+    def add(self, event_id: str, at_ms: int = NOW_MS, event_type: str = "payment.authorized") -> str:
+        self.events.append((at_ms, event_id, event_type))
+        return event_id
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        assert request.headers["x-api-key"] == "sk_test_1"
+        self.calls.append(request.url.params)
+        if self.troubles:
+            trouble = self.troubles.pop(0)
+            if isinstance(trouble, Exception):
+                raise trouble
+            return trouble
+        query = request.url.params
+        newest_first = sorted(self.events, reverse=True)
+        if "type" in query:
+            newest_first = [event for event in newest_first if event[2] == query["type"]]
+        if "cursor" in query:
+            self.while_paging()
+            at_ms, _, event_id = query["cursor"].partition("-")
+            newest_first = [event for event in newest_first if event[:2] < (int(at_ms), event_id)]
+        limit = int(query["limit"])
+        page = newest_first[:limit]
+        more = len(newest_first) > limit
+        body = {
+            "data": [rendered(*event) for event in page],
+            "has_more": more,
+            "next_cursor": f"{page[-1][0]}-{page[-1][1]}" if more else None,
+        }
+        return httpx.Response(200, json=body, headers=self.headers)
+
+
+def rendered(at_ms: int, event_id: str, event_type: str) -> dict[str, Any]:
+    data = {"transaction_id": event_id[4:], "amount": 1051, "currency": "EUR", "decline": None}
+    return {"event_id": event_id, "type": event_type, "timestamp": format_moment(at_ms), "data": data}
+
+
+class Naps:
+    """Remembers how long it was to sleep."""
+
+    def __init__(self) -> None:
+        self.taken: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.taken.append(seconds)
+
+
+class World:
+    """A feed over a fake API; what it told, and how it slept."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.naps = Naps()
+        self.told: list[str] = []
+        self.client = ApiClient(
+            URL, "sk_test_1", tell=self.told.append, sleep=self.naps, transport=httpx.MockTransport(self.api)
+        )
+        self.feed = EventFeed(self.client, sleep=self.naps)
+
+    def poll(self) -> list[str]:
+        return [event.event_id for event in self.feed.poll()]
+
+
+class Body(httpx.SyncByteStream):
+    """A body that arrives piece by piece, as from a network."""
+
+    def __init__(self, pieces: Iterable[bytes | Exception] = ()) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+class Receiver:
+    """answers: a status, a body after 200, or an error for each request; the last for all that follow."""
+
+    def __init__(self, *answers: int | Body | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, Body):
+            return httpx.Response(200, stream=answer)
+        return httpx.Response(answer, stream=Body(), headers={"location": "http://elsewhere.test"})
+
+
+def forwarder_to(receiver: Receiver, naps: Naps, url: str = "http://localhost:3000/hooks") -> Forwarder:
+    clock = FrozenClock()
+    return Forwarder(url, SECRET, clock, sleep=naps, transport=httpx.MockTransport(receiver))
