@@ -1,12 +1,15 @@
 """Webhooks as Standard Webhooks 1.0.0 has them: signatures, secrets, which answers count, when to try again.
 
-Source: the Standard Webhooks specification 1.0.0 (headers, signed content, secrets, retry schedule).
+Source: the Standard Webhooks specification 1.0.0 (headers, signed content, secrets, retry schedule); RFC 9110, section
+10.2.3 (Retry-After).
 """
 
 import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from handlers.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
@@ -46,6 +49,9 @@ ROTATION_MS: Final = DAY_MS
 FAILING_MAX_MS: Final = 5 * DAY_MS
 """How long an endpoint may fail without one success before it is disabled."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE_MS: Final = timedelta(milliseconds=1)
+
 EVENT_TYPES: Final = {
     ("authorization", False): "payment.authorized",
     ("authorization", True): "payment.authorization_declined",
@@ -74,20 +80,33 @@ class Verdict:
     retry_after_ms: int | None = None
 
 
-def judge(status: int, retry_after: str | None) -> Verdict:
+def judge(status: int, retry_after_ms: int | None) -> Verdict:
     """2xx is success, a redirect a failure like any other, 410 a wish never to hear again.
 
-    retry_after: the header's value; only whole seconds are understood, at most a day is obeyed.
+    retry_after_ms: what `read_retry_after` made of the answer's header.
     """
     if 200 <= status <= 299:
         return Verdict(delivered=True)
     if status == 410:
         return Verdict(delivered=False, disables=True)
-    if retry_after is not None and retry_after.isascii() and retry_after.isdecimal():
+    return Verdict(delivered=False, retry_after_ms=retry_after_ms)
+
+
+def read_retry_after(value: str, now_ms: int) -> int | None:
+    """How long a `Retry-After` asks to wait, at most `RETRY_AFTER_MAX_MS`: whole seconds, or the moment after which to come.
+
+    None for what is neither. now_ms: what a moment is compared with.
+    """
+    if value.isascii() and value.isdecimal():
         # More digits than a day has seconds are more than a day.
-        asked = int(retry_after[:9]) * SECOND_MS if len(retry_after) <= 9 else RETRY_AFTER_MAX_MS
-        return Verdict(delivered=False, retry_after_ms=min(asked, RETRY_AFTER_MAX_MS))
-    return Verdict(delivered=False)
+        asked_ms = int(value) * SECOND_MS if len(value) <= 9 else RETRY_AFTER_MAX_MS
+        return min(asked_ms, RETRY_AFTER_MAX_MS)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    at_ms = (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _ONE_MS
+    return max(0, min(at_ms - now_ms, RETRY_AFTER_MAX_MS))
 
 
 def retry_delay_ms(delivery_id: str, attempts: int, retry_after_ms: int | None) -> int | None:

@@ -58,4 +58,5 @@ def _make_route(template: str, methods: dict[str, Target]) -> Route[Target]:
 
 
 def _compile(template: str) -> re.Pattern[str]:
-    return re.compile("[^/]+".join(re.escape(literal) for literal in _PARAMETER.split(template)))
+    # No line feeds: Connexion mounts its routes under a pattern that stops at one, and no id holds one.
+    return re.compile(r"[^/\n]+".join(re.escape(literal) for literal in _PARAMETER.split(template)))

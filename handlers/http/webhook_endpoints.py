@@ -54,7 +54,9 @@ async def update_webhook_endpoint(call: Call) -> Answer:
 
 async def delete_webhook_endpoint(call: Call) -> Answer:
     """DELETE /v1/webhook-endpoints/{endpoint_id}"""
-    webhook_endpoints.delete_endpoint(call.ports, call.account_id, call.path["endpoint_id"])
+    endpoint_id = call.path["endpoint_id"]
+    webhook_endpoints.delete_endpoint(call.ports, call.account_id, endpoint_id)
+    webhook_deliveries.cancel_deliveries(call.ports, call.account_id, endpoint_id)
     return Answer(204)
 
 

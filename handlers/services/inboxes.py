@@ -81,7 +81,7 @@ def get_inbox(ports: Ports, account_id: str, inbox_id: str) -> Inbox:
 def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str) -> Message:
     """Keep what arrived. headers: the three of Standard Webhooks, by lower-case name, where they were sent.
 
-    url_suffix: what the URL of an endpoint that sends here ends with.
+    url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
     Errors: inbox_not_found. inbox_limit_reached: it is full.
     """
     inbox = _read(ports, inbox_id)
@@ -90,7 +90,8 @@ def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes
             raise InboxLimitReached(f"An inbox takes {MESSAGES_MAX} messages; open another.")
         number = inbox.data["messages"] + 1
         message = Record(
-            id=f"msg_{inbox_id.removeprefix('inbox_')}_{number}",
+            # Padded, as messages of one millisecond are listed in the order of their ids.
+            id=f"msg_{inbox_id.removeprefix('inbox_')}_{number:04}",
             kind=MESSAGE_KIND,
             account_id=inbox.account_id,
             version=1,
@@ -137,7 +138,9 @@ def _verdict(ports: Ports, account_id: str, headers: Mapping[str, str], body: by
     if abs(ports.clock.now_ms() // SECOND_MS - int(timestamp)) > TOLERANCE_S:
         return "timestamp_out_of_range"
     endpoints = [
-        record for record in list_records(ports, account_id) if record.data["url"].endswith(url_suffix)
+        record
+        for record in list_records(ports, account_id)
+        if record.data["url"].partition("?")[0].endswith(url_suffix)
     ]
     if not endpoints:
         return "no_endpoint"

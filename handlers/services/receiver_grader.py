@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from handlers.domain.moments import SECOND_MS
-from handlers.domain.webhooks import TEST_EVENT_TYPE
+from handlers.domain.webhooks import TEST_EVENT_TYPE, sign
 from handlers.services.events import EVENT_PREFIX, Event
 from handlers.services.ports import Ports, Post, Reply, Sender
 from handlers.services.webhook_deliveries import STALE_BY_S, signed_headers
@@ -72,7 +72,15 @@ def _probes(ports: Ports, account_id: str, endpoint_id: str, secrets: list[bytes
     now_s = ports.clock.now_ms() // SECOND_MS
     event = make_test_event(ports, account_id, endpoint_id)
     body = json.dumps(event.payload, separators=(",", ":")).encode()
-    tampered = body.replace(endpoint_id.encode(), b"we_of_somebody_else")
+    # Other bytes that mean the same. Signed is not what is sent, but all that parsing it and writing it anew can give: so a
+    # receiver that checks the signature over that takes it, and shows itself.
+    rewritten = [
+        body,
+        json.dumps(event.payload).encode(),
+        json.dumps(event.payload, separators=(",", ":"), sort_keys=True).encode(),
+        json.dumps(event.payload, sort_keys=True).encode(),
+    ]
+    changed = json.dumps(event.payload, indent=1).encode()
     wrong = hashlib.sha256(b"wrong" + secrets[0]).digest()
     good = signed_headers(event.id, now_s, body, secrets)
 
@@ -100,8 +108,8 @@ def _probes(ports: Ports, account_id: str, endpoint_id: str, secrets: list[bytes
             "changed_body",
             REFUSED,
             "The signature covers the exact bytes: it has to be checked over the raw body, before parsing.",
-            signed_headers(other("changed"), now_s, body, secrets),
-            [tampered],
+            _signed_over(other("changed"), now_s, rewritten, secrets),
+            [changed],
         ),
         _Probe(
             "replay",
@@ -132,6 +140,15 @@ def _probes(ports: Ports, account_id: str, endpoint_id: str, secrets: list[bytes
             [body[:half], body[half:]],
             pause_ms=SECOND_MS,
         ),
+    ]
+
+
+def _signed_over(event_id: str, timestamp_s: int, bodies: Sequence[bytes], secrets: list[bytes]) -> Headers:
+    """Headers with the signatures of all these bodies."""
+    signatures = [sign(secret, event_id, timestamp_s, body) for body in bodies for secret in secrets]
+    return [
+        (name, " ".join(signatures) if name == "webhook-signature" else value)
+        for name, value in signed_headers(event_id, timestamp_s, bodies[0], secrets)
     ]
 
 

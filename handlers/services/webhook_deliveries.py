@@ -2,9 +2,11 @@
 
 At least once, in no promised order. A delivery is a record that is due (`due_at`) until it is settled, so nothing is lost
 when a process dies: planned twice it is the same record, and an attempt that was under way is due again when its lease
-ends. Two processes never attempt one delivery at the same time, because each takes the lease at the version it read.
+ends. Two processes never attempt one delivery at the same time, because each takes the lease at the version it read, and
+keeps it for as long as the attempt lasts.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,13 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from handlers.domain.errors import WebhookDeliveryNotFound, WebhookEndpointDisabled
+from handlers.domain.errors import StoreUnavailable, WebhookDeliveryNotFound, WebhookEndpointDisabled
 from handlers.domain.moments import SECOND_MS
 from handlers.domain.webhooks import (
     FAILING_MAX_MS,
     TIMEOUT_MS,
     Verdict,
     judge,
+    read_retry_after,
     retry_delay_ms,
     sign,
 )
@@ -45,7 +48,8 @@ FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 
 LEASE_MS: Final = 2 * TIMEOUT_MS + 10 * SECOND_MS
-"""How long an attempt may take, a duplicate included, before another process may think it died."""
+"""How long an attempt may take, a duplicate included, before another process may think it died; unless it is given a
+shorter lease, which is renewed while it lasts."""
 
 ATTEMPTS_KEPT: Final = 20
 """How many attempts a delivery shows; redeliveries can make more, of which the oldest are dropped."""
@@ -54,6 +58,8 @@ REORDER_MAX_MS: Final = 3 * SECOND_MS
 STALE_BY_S: Final = 600
 
 DROPPED: Final = "dropped_by_chaos"
+
+CANCELLED_AT_ONCE: Final = 1_000
 
 _RACES_MAX: Final = 16
 
@@ -85,15 +91,19 @@ class Delivery:
     attempts: Sequence[Attempt]
 
 
-def plan_deliveries(ports: Ports, event: Event) -> list[str]:
+def plan_deliveries(ports: Ports, event: Event, endpoints: Sequence[Record] | None = None) -> list[str]:
     """Make a delivery of the event for each endpoint that wants it; answers the ids of all of them.
 
+    endpoints: the account's, where they have been read already since the event was seen.
     Planned again, the same deliveries are found and left as they are.
     """
-    endpoints = [record for record in list_records(ports, event.account_id) if wants(record, event.type)]
+    if endpoints is None:
+        endpoints = list_records(ports, event.account_id)
+    wanting = [record for record in endpoints if wants(record, event.type)]
+    body = _body_of(event) if wanting else ""
     planned = []
-    for endpoint in endpoints:
-        record = _new_delivery(ports, event, endpoint)
+    for endpoint in wanting:
+        record = _new_delivery(ports, event, endpoint, body)
         ports.store.insert(record)
         planned.append(record.id)
     return planned
@@ -107,14 +117,18 @@ def plan_test(ports: Ports, account_id: str, endpoint_id: str, event: Event) -> 
     endpoint = read_endpoint(ports, account_id, endpoint_id)
     if not endpoint.data["enabled"]:
         raise WebhookEndpointDisabled("Enable the endpoint before you test it.")
-    record = _new_delivery(ports, event, endpoint)
+    record = _new_delivery(ports, event, endpoint, _body_of(event))
     ports.store.insert(record)
     return delivery_of(record)
 
 
-async def attempt_delivery(ports: Ports, sender: Sender, delivery_id: str) -> Delivery | None:
+async def attempt_delivery(
+    ports: Ports, sender: Sender, delivery_id: str, *, lease_ms: int = LEASE_MS
+) -> Delivery | None:
     """Attempt a delivery that is due, and record what came of it.
 
+    lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
+        write more: a short one suits where writes are cheap, and processes are killed.
     Answers None when there was nothing to do: it is settled, not yet due, or another process is at it.
     Raises StoreUnavailable; the delivery is then due again when its lease ends.
     """
@@ -125,11 +139,25 @@ async def attempt_delivery(ports: Ports, sender: Sender, delivery_id: str) -> De
     (endpoint,) = ports.store.get([record.data["endpoint_id"]])
     if endpoint is None or not endpoint.data["enabled"]:
         return _settle_cancelled(ports, record)
-    leased = replace(record, version=record.version + 1, due_at=now_ms + LEASE_MS)
-    if not isinstance(ports.store.commit([], [Update(leased)]), Committed):
+    lease = _Lease(ports, record, lease_ms)
+    if not lease.take():
         return None
-    attempts = await _send(ports, sender, leased, endpoint)
-    return _record_outcome(ports, leased, endpoint, attempts)
+    try:
+        attempts = await _send(ports, sender, record, endpoint)
+    finally:
+        lease.end()
+    return _record_outcome(ports, lease.record, endpoint, attempts)
+
+
+def cancel_deliveries(ports: Ports, account_id: str, endpoint_id: str) -> None:
+    """Cancel what is pending for an endpoint that was deleted, the newest thousand; older ones are when they fall due."""
+
+    def pending(record: Record) -> bool:
+        return record.data["endpoint_id"] == endpoint_id and record.data["state"] == PENDING
+
+    page = walk(ports, Index.FEED, _feed_key(account_id), pending, limit=CANCELLED_AT_ONCE, cursor=None)
+    for record in page.items:
+        _settle_cancelled(ports, record)
 
 
 def get_delivery(ports: Ports, account_id: str, delivery_id: str) -> Delivery:
@@ -241,7 +269,57 @@ def signed_headers(
     ]
 
 
-def _new_delivery(ports: Ports, event: Event, endpoint: Record) -> Record:
+class _Lease:
+    """Keeps a delivery for whoever attempts it, by moving its due time on before it comes.
+
+    record: as it stands while the lease is held, once it was taken.
+    """
+
+    def __init__(self, ports: Ports, record: Record, lease_ms: int) -> None:
+        self._ports = ports
+        self._lease_ms = lease_ms
+        self._timer: asyncio.TimerHandle | None = None
+        self.record = record
+
+    def take(self) -> bool:
+        """Whether nobody else was faster."""
+        if not self._prolong():
+            return False
+        self._set_timer()
+        return True
+
+    def end(self) -> None:
+        """Let it run out."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _renew(self) -> None:
+        try:
+            # When it is lost, whoever has it, or has settled or redelivered the delivery meanwhile, is in the right.
+            held = self._prolong()
+        except StoreUnavailable:
+            held = True
+        if held:
+            self._set_timer()
+
+    def _prolong(self) -> bool:
+        now_ms = self._ports.clock.now_ms()
+        prolonged = replace(self.record, version=self.record.version + 1, due_at=now_ms + self._lease_ms)
+        if not isinstance(self._ports.store.commit([], [Update(prolonged)]), Committed):
+            return False
+        self.record = prolonged
+        return True
+
+    def _set_timer(self) -> None:
+        half_s = self._lease_ms // (2 * SECOND_MS)
+        self._timer = asyncio.get_running_loop().call_later(half_s, self._renew)
+
+
+def _body_of(event: Event) -> str:
+    return json.dumps(event.payload, ensure_ascii=False, separators=(",", ":"))
+
+
+def _new_delivery(ports: Ports, event: Event, endpoint: Record, body: str) -> Record:
     digest = hmac.digest(ports.ledger_secret, f"delivery\0{event.id}\0{endpoint.id}".encode(), "sha256")
     delivery_id = "del_" + digest.hex()[:32]
     now_ms = ports.clock.now_ms()
@@ -261,7 +339,7 @@ def _new_delivery(ports: Ports, event: Event, endpoint: Record) -> Record:
             "endpoint_id": endpoint.id,
             "state": PENDING,
             "attempt_count": 0,
-            "body": json.dumps(event.payload, ensure_ascii=False, separators=(",", ":")),
+            "body": body,
             "attempts": [],
         },
         feed_key=_feed_key(event.account_id),
@@ -303,10 +381,8 @@ def _headers(
 def _record_outcome(ports: Ports, leased: Record, endpoint: Record, attempts: list[Attempt]) -> Delivery:
     # Of a duplicate the last answer counts.
     reply = attempts[-1].reply
-    verdict = Verdict(delivered=False)
-    if reply.status is not None:
-        verdict = judge(reply.status, dict(reply.headers).get("retry-after"))
     now_ms = ports.clock.now_ms()
+    verdict = _verdict(reply, now_ms)
 
     def change(data: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
         count = data["attempt_count"] + 1
@@ -315,12 +391,22 @@ def _record_outcome(ports: Ports, leased: Record, endpoint: Record, attempts: li
         kept = [*data["attempts"], *(_attempt_data(attempt) for attempt in attempts)][-ATTEMPTS_KEPT:]
         state = SUCCEEDED if verdict.delivered else FAILED if settled else PENDING
         due_at = None if settled or delay is None else now_ms + delay
+        if data["state"] != PENDING and not verdict.delivered:
+            # It was settled meanwhile, by another process that thought us dead, or as its endpoint is gone.
+            state, due_at = data["state"], None
         return {**data, "attempt_count": count, "attempts": kept, "state": state}, due_at
 
     record = _change(ports, leased, change)
     if attempts[-1].reply.error != DROPPED:
         _note_endpoint_health(ports, endpoint, verdict, now_ms)
     return delivery_of(record)
+
+
+def _verdict(reply: Reply, now_ms: int) -> Verdict:
+    if reply.status is None:
+        return Verdict(delivered=False)
+    retry_after = dict(reply.headers).get("retry-after")
+    return judge(reply.status, None if retry_after is None else read_retry_after(retry_after, now_ms))
 
 
 def _note_endpoint_health(ports: Ports, endpoint: Record, verdict: Verdict, now_ms: int) -> None:
@@ -371,10 +457,14 @@ def _disabled_entry(ports: Ports, endpoint: Record, data: Mapping[str, Any], now
 
 
 def _settle_cancelled(ports: Ports, record: Record) -> Delivery:
-    return delivery_of(_change(ports, record, lambda data: ({**data, "state": CANCELLED}, None)))
+    def cancel(data: Mapping[str, Any]) -> tuple[dict[str, Any], int | None] | None:
+        return ({**data, "state": CANCELLED}, None) if data["state"] == PENDING else None
+
+    return delivery_of(_change(ports, record, cancel))
 
 
-_Change = Callable[[Mapping[str, Any]], tuple[dict[str, Any], int | None]]
+_Change = Callable[[Mapping[str, Any]], tuple[dict[str, Any], int | None] | None]
+"""From a delivery's data to what it becomes, and when it is due; None leaves it as it is."""
 
 
 def _make_pending(ports: Ports) -> _Change:
@@ -385,7 +475,10 @@ def _make_pending(ports: Ports) -> _Change:
 def _change(ports: Ports, record: Record, change: _Change) -> Record:
     """Apply a change to the delivery as it stands; when another process was faster, to what it made of it."""
     while True:
-        data, due_at = change(record.data)
+        decided = change(record.data)
+        if decided is None:
+            return record
+        data, due_at = decided
         changed = replace(record, version=record.version + 1, data=data, due_at=due_at)
         if isinstance(ports.store.commit([], [Update(changed)]), Committed):
             return changed

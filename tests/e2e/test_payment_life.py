@@ -526,7 +526,7 @@ def test_a_callers_request_id_is_kept_when_it_is_harmless(shop: Client) -> None:
 
 
 def test_unknown_paths_and_methods_are_told_apart(demo: Client) -> None:
-    for path in ("/v1/nowhere", "/v1/authorize/", "/v1", "/", "/v1/transactions/a/b"):
+    for path in ("/v1/nowhere", "/v1/authorize/", "/v1", "/nowhere", "/v1/transactions/a/b"):
         refused(demo.get(path), 404, "route_not_found")
     response = demo.send("DELETE", "/v1/api-keys")
     refused(response, 405, "method_not_allowed")

@@ -3,6 +3,7 @@
 Both are called as Lambda calls them, with the same API Gateway event, each in a process of its own, in turn.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,7 +120,9 @@ def worker(side: str, storage: str, table_port: int) -> Iterator[Worker]:
 
 def environment_of(table_port: int, storage: str) -> dict[str, str]:
     """What both sides' processes find in their environment; the credentials are those of nobody."""
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {
+        **coverage,
         **lambda_environment(),
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

@@ -1,12 +1,14 @@
 """The benchmark's own arithmetic, and that the comparison does what it is compared for. The benchmark itself is not run:
 that is `make bench`."""
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,6 +22,16 @@ from tests.load.processes import LOOPBACK, ROOT, cpu_seconds, free_port, stop
 from tests.load.samples import ACCEPTED, ALSO_ACCEPTED, REFUSED, LambdaContext, gateway_event
 
 FAST = Comparison("CPU", "ms", [(1.0, 4.0), (2.0, 4.0), (9.0, 5.0)], target=0.5)
+
+
+@pytest.fixture(autouse=True)
+def event_loop() -> Iterator[None]:
+    """Mangum makes the thread an event loop where it has none, and never closes it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def _answer(side: str, body: Any, **changes: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from handlers.services.accounts import (
     list_api_keys,
     revoke_api_key,
 )
-from handlers.services.ports import Ports, Principal
+from handlers.services.ports import Ports, Principal, Record
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import authorize as authorize_payment
 from tests.model.calls import id_of
@@ -131,6 +131,14 @@ def test_neither_a_keys_id_nor_its_hash_opens_anything(ports: Ports) -> None:
     ):
         with pytest.raises(ApiKeyInvalid):
             authenticate(ports, secret)
+
+
+def test_only_the_record_of_a_key_opens_an_account(ports: Ports) -> None:
+    secret = "sk_test_made_up"
+    data = {"plan": "default", "revoked_at": None}
+    ports.store.insert(Record(identify_api_key(secret), "capture", "acct_a", 1, NOW_MS, data))
+    with pytest.raises(ApiKeyInvalid):
+        authenticate(ports, secret)
 
 
 def test_a_key_costs_one_read_in_five_seconds(clock: FrozenClock) -> None:

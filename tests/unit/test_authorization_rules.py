@@ -186,6 +186,13 @@ def test_a_void_gives_back_all_that_is_held_and_keeps_what_was_captured() -> Non
     assert void(PARTLY_CAPTURED) == Movement(600, Totals(authorized=1000, captured=400, released=600), 600)
 
 
+def test_what_was_released_before_stays_released() -> None:
+    state = approved(captured=300, released=100)
+    assert void(state).totals == Totals(authorized=1000, captured=300, released=700)
+    movement = plan_capture(state, 200, final=True, now_ms=NOW)
+    assert movement == Movement(200, Totals(authorized=1000, captured=500, released=500), released=400)
+
+
 def test_an_increment_holds_more() -> None:
     assert increment(approved(), amount=500) == Movement(500, Totals(authorized=1500))
     assert increment(PARTLY_CAPTURED, amount=500) == Movement(500, Totals(authorized=1500, captured=400))

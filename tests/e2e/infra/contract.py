@@ -115,4 +115,4 @@ class Contract:
 @cache
 def load_contract() -> Contract:
     """The contract of this checkout."""
-    return Contract(yaml.safe_load(CONTRACT_FILE.read_text()))
+    return Contract(yaml.load(CONTRACT_FILE.read_bytes(), yaml.CSafeLoader))
