@@ -1,5 +1,7 @@
-"""A sandbox's events API and a receiver, both without a network, for the tests of the command line."""
+"""A sandbox's API and a receiver, both without a network, for the tests of the command line."""
 
+import io
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -9,8 +11,11 @@ from handlers.domain.moments import format_moment
 from handlers.entrypoints.api_client import ApiClient
 from handlers.entrypoints.event_feed import EventFeed
 from handlers.entrypoints.forwarding import Forwarder
-from tests.fakes import NOW_MS, FrozenClock
+from handlers.entrypoints.terminal import Terminal
+from handlers.entrypoints.trigger import PATHS, parse_assignment, trigger
+from tests.fakes import NOW_MS, FrozenClock, SeededRandomness
 
+Json = dict[str, Any]
 URL = "http://sandbox.test"
 SECRET = bytes(range(32))
 
@@ -120,3 +125,72 @@ class Receiver:
 def forwarder_to(receiver: Receiver, naps: Naps, url: str = "http://localhost:3000/hooks") -> Forwarder:
     clock = FrozenClock()
     return Forwarder(url, SECRET, clock, sleep=naps, transport=httpx.MockTransport(receiver))
+
+
+KINDS = {path: kind for kind, path in PATHS.items()}
+PREFIXES = {"authorization": "auth", "capture": "cap", "refund": "ref", "void": "void", "increment": "inc"}
+
+
+class FakePayments:
+    """Says yes to every operation, and no where the header X-Sandbox-Simulate or a card asks for it."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Json, str | None]] = []
+        self.keys: list[str] = []
+        self.balance = {"refundable_amount": 0, "capturable_amount": 1051}
+        self.refusal: httpx.Response | Exception | None = None
+        self.refused_path = "/v1/capture"
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == self.refused_path and self.refusal is not None:
+            if isinstance(self.refusal, Exception):
+                raise self.refusal
+            return self.refusal
+        if request.method == "GET":
+            self.requests.append((path, {}, None))
+            return httpx.Response(200, json=self._entry("authorization", {"amount": 1051}, None))
+        body = json.loads(request.content)
+        simulate = request.headers.get("x-sandbox-simulate")
+        self.requests.append((path, body, simulate))
+        self.keys.append(request.headers["x-idempotency-key"])
+        if body.get("card", {}).get("number") == "4000000000009995":
+            simulate = simulate or "insufficient_funds"
+        return httpx.Response(201, json=self._entry(KINDS[path], body, simulate))
+
+    def _entry(self, kind: str, body: Json, decline: str | None) -> Json:
+        return {
+            "transaction_id": f"{PREFIXES[kind]}_{len(self.requests)}",
+            "type": kind,
+            "status": "declined" if decline else "succeeded",
+            "amount": body.get("amount", 1051),
+            "currency": body.get("currency", "EUR"),
+            "balance": self.balance,
+            "decline": {"decline_code": decline} if decline else None,
+            "simulation": {"explanation": "Because."},
+        }
+
+
+class Session:
+    """`trigger` over a fake API; what it printed."""
+
+    def __init__(self) -> None:
+        self.payments = FakePayments()
+        self.out, self.err = io.StringIO(), io.StringIO()
+
+    def trigger(self, event: str, *fields: str, as_json: bool = False, **options: Any) -> int:
+        terminal = Terminal(self.out, self.err, as_json=as_json)
+        transport = httpx.MockTransport(self.payments)
+        with ApiClient("http://sandbox.test", "sk_test_1", sleep=lambda _: None, transport=transport) as api:
+            return trigger(
+                event,
+                api,
+                terminal,
+                assignments=[parse_assignment(text) for text in fields],
+                randomness=SeededRandomness(),
+                **options,
+            )
+
+    @property
+    def paths(self) -> list[str]:
+        return [path.removeprefix("/v1/") for path, _, _ in self.payments.requests]

@@ -210,7 +210,7 @@ def test_the_default_plan_is_asked_every_three_seconds_until_the_api_says_more()
         ('"default";q=100;w=60', '"default";r=49;t=30', 3, 3),
         ('"default";q=100;w=60', '"default";r=24;t=46', 9, 3),
         ('"demo";q=6000000;w=60', '"demo";r=5999999;t=1', 0.25, 0),
-        ('"hour";q=60;w=3600, "minute";q=30;w=60', '"minute";r=29;t=1', 300, 300),
+        ('"minute";q=30;w=60, "hour";q=60;w=3600', '"minute";r=29;t=1', 300, 300),
         ("", "", 3, 3),
         ("garbage;;;=", "1.5;r", 3, 3),
         ('"zero";q=0;w=60', '"zero";r=0;t=1', 9, 3),
