@@ -3,10 +3,13 @@
 Named by `schemathesis.toml`. Whatever can be configured is configured there. What stands here changes requests, never
 checks: it puts in place of made-up values those that only a running sandbox can give, so that requests get beyond 404,
 409 and 422. Without it runs pass too, and test less.
+
+The exception is `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up.
 """
 
 import base64
 import hashlib
+import os
 import re
 from collections import deque
 from typing import Any, Final
@@ -16,34 +19,51 @@ import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
+AnyCase = Case[Any]
+
 KEY_HEADER: Final = "X-Idempotency-Key"
 SIMULATE_HEADER: Final = "X-Sandbox-Simulate"
 EXAMPLE_KEY: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 SHORT_KEY: Final = re.compile(r"[!#-~][!-~]{0,2}")
 CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
-GENUINE_CURSOR: Final = re.compile(rb"[0-9]{1,15}\..*", re.DOTALL)
-
-API_KEYS_KEPT: Final = 5
+EXAMPLE_CURSOR: Final = (
+    base64.urlsafe_b64encode(b"1795428008638.auth_a4gbyy22n7u252hjyacniu4l2").decode().rstrip("=")
+)
+"""A cursor as `handlers/services/listings.py` makes them, for when no listing was long enough to give one."""
 
 MONEY_PATHS: Final = frozenset({"/v1/capture", "/v1/refund", "/v1/void", "/v1/increment"})
+URL_CHARACTERS_MAX: Final = 2048
+ID_CHARACTERS_MAX: Final = 64
 
+KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3}
+"""How many of the newest of each are kept. An account can have twenty; then only 409 would be tested."""
+
+PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id")
+DELIVERIES_KEPT: Final = 20
+
+_ids: dict[str, deque[str]] = {name: deque(maxlen=3) for name in PATH_IDS}
+_deliveries: dict[str, str] = {}
+"""Delivery to endpoint."""
 _held: dict[str, None] = {}
 _captured: dict[str, None] = {}
 _cursors: deque[str] = deque(maxlen=20)
-_api_keys: deque[str] = deque()
+_made: dict[str, deque[str]] = {path: deque() for path in KEPT}
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -> None:
     """Put real values in place of made-up ones; Schemathesis looks at the request again afterwards."""
+    take_receiver(case)
     name_anew(case)
     take_authorization(case)
+    take_ids(case)
     take_cursor(case)
 
 
 @schemathesis.hook
-def after_call(context: HookContext, case: Case, response: Response) -> None:
+def after_call(_context: HookContext, case: AnyCase, response: Response) -> None:
     """Remember what the sandbox gave out."""
+    note_ids(case, response)
     match case.method, case.path, response.status_code:
         case "POST", "/v1/authorize", 201:
             answer = response.json()
@@ -53,16 +73,27 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
             note_balance(response.json())
         case "POST", path, 409 if path in MONEY_PATHS and isinstance(case.body, dict):
             forget(path, case.body.get("authorization_id"))
-        case "GET", "/v1/transactions", 200:
-            cursor = response.json()["next_cursor"]
-            if cursor is not None:
-                _cursors.append(cursor)
-        case "POST", "/v1/api-keys", 201:
-            _api_keys.append(response.json()["key_id"])
-            revoke_old_api_keys(response)
+        case "GET", _, 200:
+            note_cursor(response.json())
+        case "POST", path, 201 if path in KEPT:
+            answer = response.json()
+            _made[path].append(answer.get("key_id") or answer["endpoint_id"])
+            delete_old(path, response)
 
 
-def name_anew(case: Case) -> None:
+def take_receiver(case: AnyCase) -> None:
+    """Replace every URL that the sandbox might send to by the one receiver that is there for it.
+
+    No pattern tells the URLs that can be sent to; `tests/unit/test_webhook_addresses.py` tries them. Values of a wrong
+    type or length stay, as they are refused.
+    """
+    if case.path.startswith("/v1/webhook-endpoints") and isinstance(case.body, dict):
+        given = case.body.get("url")
+        if isinstance(given, str) and 0 < len(given) <= URL_CHARACTERS_MAX:
+            case.body["url"] = os.environ["FUZZ_RECEIVER_URL"]
+
+
+def name_anew(case: AnyCase) -> None:
     """Replace idempotency keys that many requests share by one that belongs to this request.
 
     The contract shows one key, and generated keys shrink to `0`: all but the first request with such a key would be
@@ -75,24 +106,78 @@ def name_anew(case: Case) -> None:
         case.headers[KEY_HEADER] = "fuzz-" + hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
-def take_authorization(case: Case) -> None:
+def take_authorization(case: AnyCase) -> None:
     """Replace most made-up authorization ids by one that exists and is open to the operation. The others test 404.
 
     Not in stateful scenarios, where the links bring real ids along.
     """
     known = _captured if case.path == "/v1/refund" else _held
-    if case.path not in MONEY_PATHS or not isinstance(case.body, dict) or not known or is_stateful(case):
+    if case.path not in MONEY_PATHS or not known or is_stateful(case):
         return
-    given = case.body.get("authorization_id")
-    if isinstance(given, str) and 0 < len(given) <= 64 and given not in _held and given not in _captured:
-        place = sum(given.encode("utf-8", "surrogatepass"))
-        if place % 4:
-            case.body["authorization_id"] = list(known)[place % len(known)]
+    if not isinstance(case.body, dict) or "authorization_id" not in case.body:
+        return
+    case.body["authorization_id"] = replacement(case.body.get("authorization_id"), list(known))
 
 
-def is_stateful(case: Case) -> bool:
+def take_ids(case: AnyCase) -> None:
+    """Replace most made-up ids in paths by one that was given out lately. The others test 404."""
+    if is_stateful(case):
+        return
+    for name, known in {**_ids, "delivery_id": _deliveries}.items():
+        if known and name in case.path_parameters:
+            case.path_parameters[name] = replacement(case.path_parameters[name], list(known))
+    last = list(_ids["endpoint_id"])
+    if case.method == "DELETE" and last == [case.path_parameters.get("endpoint_id")]:
+        # Without any endpoint there would be nothing to deliver to.
+        case.path_parameters["endpoint_id"] = "we_another"
+
+
+def replacement(given: Any, known: list[str]) -> Any:
+    """One of `known` for three of four made-up ids that match the contract; the same for the same id."""
+    if not isinstance(given, str) or not 0 < len(given) <= ID_CHARACTERS_MAX or given in known:
+        return given
+    place = sum(given.encode("utf-8", "surrogatepass"))
+    return known[place % len(known)] if place % 4 else given
+
+
+def take_cursor(case: AnyCase) -> None:
+    """Replace made-up cursors by one that a listing gave.
+
+    A cursor is opaque. No pattern tells those of the sandbox from others, which it refuses with 400, as it should.
+    """
+    cursor = case.query.get("cursor") if case.query else None
+    if isinstance(cursor, str) and CURSOR.fullmatch(cursor) and cursor not in _cursors:
+        case.query["cursor"] = _cursors[-1] if _cursors else EXAMPLE_CURSOR
+
+
+def is_stateful(case: AnyCase) -> bool:
     """Whether the case is a step of a scenario."""
     return case.meta is not None and case.meta.phase.name == "stateful"
+
+
+def note_ids(case: AnyCase, response: Response) -> None:
+    """Keep the ids of an answer, or of the entries of a page; forget what is deleted."""
+    if case.method == "DELETE" and response.status_code == 204:
+        forget_endpoint(case.path_parameters.get("endpoint_id"))
+    elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202):
+        answer = response.json()
+        page = answer.get("data")
+        for entry in reversed(page) if isinstance(page, list) else [answer]:
+            for name, known in _ids.items():
+                if name in entry and entry[name] not in known:
+                    known.append(entry[name])
+            if "delivery_id" in entry and entry["endpoint_id"] in _ids["endpoint_id"]:
+                _deliveries[entry["delivery_id"]] = entry["endpoint_id"]
+        for oldest in list(_deliveries)[:-DELIVERIES_KEPT]:
+            del _deliveries[oldest]
+
+
+def forget_endpoint(endpoint_id: Any) -> None:
+    """Leave out an endpoint that is deleted, and its deliveries."""
+    if endpoint_id in _ids["endpoint_id"]:
+        _ids["endpoint_id"].remove(endpoint_id)
+    for delivery_id in [name for name, of in _deliveries.items() if of == endpoint_id]:
+        del _deliveries[delivery_id]
 
 
 def note_balance(answer: dict[str, Any]) -> None:
@@ -110,32 +195,21 @@ def forget(path: str, authorization_id: object) -> None:
         (_captured if path == "/v1/refund" else _held).pop(authorization_id, None)
 
 
-def take_cursor(case: Case) -> None:
-    """Replace made-up cursors by one that a listing gave.
-
-    A cursor is opaque. No pattern tells those of the sandbox from others, which it refuses with 400, as it should.
-    """
-    cursor = case.query.get("cursor") if case.query else None
-    if isinstance(cursor, str) and CURSOR.fullmatch(cursor) and not is_genuine(cursor):
-        case.query["cursor"] = _cursors[-1] if _cursors else make_cursor()
+def note_cursor(page: dict[str, Any]) -> None:
+    """Keep the cursor of a listing's page."""
+    cursor = page.get("next_cursor")
+    if cursor is not None:
+        _cursors.append(cursor)
 
 
-def make_cursor() -> str:
-    """A cursor as `handlers/services/listings.py` makes them, for when no listing was long enough to give one."""
-    return base64.urlsafe_b64encode(b"1795428008638.auth_a4gbyy22n7u252hjyacniu4l2").decode().rstrip("=")
-
-
-def is_genuine(cursor: str) -> bool:
-    """Whether the sandbox could have made the cursor."""
-    return cursor in _cursors or cursor == make_cursor()
-
-
-def revoke_old_api_keys(response: Response) -> None:
-    """Keep an account from having all the keys it can have, after which only 409 would be tested."""
-    url = urlsplit(response.request.url)
-    while len(_api_keys) > API_KEYS_KEPT:
+def delete_old(path: str, response: Response) -> None:
+    """Delete what was made before the newest, as any caller would."""
+    url = urlsplit(str(response.request.url))
+    while len(_made[path]) > KEPT[path]:
+        oldest = _made[path].popleft()
+        forget_endpoint(oldest)
         requests.delete(
-            f"{url.scheme}://{url.netloc}/v1/api-keys/{_api_keys.popleft()}",
-            headers={"x-api-key": response.request.headers["x-api-key"]},
+            f"{url.scheme}://{url.netloc}{path}/{oldest}",
+            headers={"x-api-key": str(response.request.headers["x-api-key"])},
             timeout=30,
         )

@@ -147,6 +147,12 @@ def test_records_spread_evenly_over_the_shards(store: DynamoDbStore) -> None:
         assert max(partitions.values()) / count * 5000 < 1000
 
 
+def test_the_shard_of_an_id_is_the_same_in_every_process() -> None:
+    """Else each update would move its record in every index, and pay for that."""
+    items = [to_item(make_record(f"auth_{number}", feed_key="a"), SHARDS) for number in range(4)]
+    assert [item["feed"]["S"] for item in items] == ["a#7", "a#1", "a#11", "a#13"]
+
+
 def test_a_store_reads_what_was_written_with_fewer_shards(
     client: "DynamoDBClient", dynamodb_table: str
 ) -> None:

@@ -23,7 +23,10 @@ KEYS = ["a", "aa", "a#", "a#1", "", "é"]
 """Keys that are prefixes of each other, or look like what an adapter may add to them."""
 
 record_ids = st.text(alphabet="aAzZ09_-#~", min_size=1, max_size=4)
-times = st.sampled_from([0, 1, 2, 999, 1000, NOW_MS, NOW_MS + 1])
+LAST_MS = 10**15 - 1
+"""In the year 33658: later than any adapter needs to sort."""
+
+times = st.sampled_from([0, 1, 2, 999, 1000, NOW_MS, NOW_MS + 1, LAST_MS])
 records = st.lists(
     st.builds(
         make_record,
@@ -37,7 +40,7 @@ records = st.lists(
     unique_by=lambda record: record.id,
 )
 positions = st.none() | st.builds(
-    Position, times | st.sampled_from([-1, -(2**70), 10**15, 2**70]), record_ids | st.just("")
+    Position, times | st.sampled_from([-1, -(2**70), LAST_MS + 1, 2**70]), record_ids | st.just("")
 )
 
 
@@ -130,6 +133,26 @@ def test_a_position_without_id_stands_before_its_whole_millisecond(store: Store)
     back = store.page(Index.FEED, FEED_KEY, after=Position(2, ""), newest_first=True)
     assert [record.id for record in on.records] == ["a2", "b2", "a3", "b3"]
     assert [record.id for record in back.records] == ["b1", "a1"]
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "on", "back"),
+    [
+        (-(2**70), ["first", "last"], []),
+        (-1, ["first", "last"], []),
+        (LAST_MS + 1, [], ["last", "first"]),
+        (2**70, [], ["last", "first"]),
+    ],
+)
+def test_a_position_at_a_time_that_no_record_can_have_is_before_or_after_all(
+    store: Store, at_ms: int, on: list[str], back: list[str]
+) -> None:
+    store.insert(make_record("first", due_at=0))
+    store.insert(make_record("last", due_at=LAST_MS))
+    after = Position(at_ms, "m")
+    assert [record.id for record in store.page(Index.DUE, DUE_KEY, after=after).records] == on
+    newest = store.page(Index.DUE, DUE_KEY, after=after, newest_first=True)
+    assert [record.id for record in newest.records] == back
 
 
 def test_a_page_goes_on_where_the_record_it_stopped_at_no_longer_is(store: Store) -> None:

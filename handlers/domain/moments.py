@@ -2,32 +2,51 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
-DAY_MS: Final = 24 * 60 * MINUTE_MS
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_MINUTE = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _RFC3339 = re.compile(
     rf"(\d{{4}}-\d\d-\d\d)[Tt]({_HOUR_MINUTE}):([0-5]\d|60)(?:\.(\d+))?([Zz]|[+-]{_HOUR_MINUTE})", re.ASCII
 )
-_last: tuple[int, str] = (0, "1970-01-01T00:00:00")
 
 
 def format_moment(at_ms: int) -> str:
     """`1764106800123` is `2025-11-25T21:40:00.123Z`."""
-    # Requests of one second share the expensive part, so it is kept.
-    global _last
-    second, milli = divmod(at_ms, SECOND_MS)
-    kept_second, text = _last
-    if kept_second != second:
-        text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
-        # strftime does not pad years below 1000 on every platform.
-        text = text.rjust(19, "0")
-        _last = (second, text)
-    return f"{text}.{milli:03d}Z"
+    return f"{_format_second(at_ms // SECOND_MS)}.{at_ms % SECOND_MS:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _format_second(second: int) -> str:
+    """Kept, because requests of one second share it, and it is the expensive part."""
+    text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+    # strftime does not pad years below 1000 on every platform.
+    return text.rjust(19, "0")
+
+
+class Day(NamedTuple):
+    """A day in UTC. julian: the year's last digit and the day of the year, `YDDD`, as card messages carry dates."""
+
+    year: int
+    month: int
+    julian: str
+
+
+def day_of(at_ms: int) -> Day:
+    """The day in which a moment lies."""
+    return _day(at_ms // DAY_MS)
+
+
+@lru_cache(maxsize=16)
+def _day(days: int) -> Day:
+    date = _EPOCH + timedelta(days=days)
+    return Day(date.year, date.month, f"{date.year % 10}{date.timetuple().tm_yday:03d}")
 
 
 def parse_moment(text: str) -> int:

@@ -29,11 +29,11 @@ class Call:
     operation_id: str
     request_id: str
     principal: Principal | None = None
-    body: Any = None
-    raw_body: bytes = b""
+    body: Any = field(default=None, repr=False)
+    raw_body: bytes = field(default=b"", repr=False)
     path: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def caller(self) -> Principal:

@@ -7,7 +7,6 @@ comes from the idempotency key, so a repeat finds the first entry instead of wri
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from handlers.domain import postings
@@ -31,6 +30,7 @@ from handlers.domain.errors import (
     TransactionNotFound,
 )
 from handlers.domain.ids import EntryIdentity, TransactionId, identify_card, identify_entry
+from handlers.domain.moments import day_of
 from handlers.domain.network import Decline
 from handlers.domain.postings import Posting
 from handlers.domain.triggers import HEADER, NO_TRIGGER, Simulation, decide_authorization, decide_operation
@@ -90,11 +90,13 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
     """
     card = command.card
-    _refuse_stray_card_number(command)
+    _refuse_stray_card_number(
+        _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
+    )
     now_ms = ports.clock.now_ms()
     card_id = identify_card(ports.ledger_secret, account_id, card.number)
     request = _authorize_request(command, card_id)
-    today = datetime.fromtimestamp(now_ms // 1000, UTC)
+    today = day_of(now_ms)
     decision = decide_authorization(
         card, command.amount, command.simulate, year=today.year, month=today.month
     )
@@ -256,6 +258,7 @@ def _operate(
             if existing is None:
                 raise
             return _replay(existing, request)
+        _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
         entry, updated = _entry_for(authorization, kind, identity, request, plan, now_ms)
         match ports.store.commit([entry], [Update(updated)]):
             case Committed():
@@ -379,34 +382,69 @@ def _add_common(request: dict[str, Any], command: Authorize | Operation) -> None
         request[f"header:{HEADER}"] = command.simulate
 
 
-def _refuse_stray_card_number(command: Authorize) -> None:
-    """The ledger never holds a card number, so the request's own may not hide in a text that would be kept."""
-    number = command.card.number
+_CARD_DIGITS: Final = (12, 19)
+"""The least and the most digits of a card number. Source: ISO/IEC 7812-1."""
 
-    def holds_number(text: str) -> bool:
-        return len(text) >= len(number) and number in _digits(text)
 
-    texts: list[tuple[str, str]] = [
-        ("/merchant_reference", command.merchant_reference or ""),
-        ("/card/holder_name", command.card.holder_name or ""),
-        (f"header:{HEADER}", command.simulate or ""),
-    ]
-    for name, value in (command.card.billing_address or {}).items():
-        texts.append((f"/card/billing_address/{name}", value))
-    for name, value in (command.metadata or {}).items():
-        pointer = "/metadata" if holds_number(name) else f"/metadata/{entries.escape_name(name)}"
-        texts += [(pointer, name), (pointer, value)]
-    stray = [pointer for pointer, text in texts if holds_number(text)]
+def _refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callable[[str], bool]) -> None:
+    """The ledger never holds a card number, so the payment's own may not hide in a text that would be kept.
+
+    texts: pointer and text. is_the_card: whether these digits are the card's number.
+    """
+    stray = dict.fromkeys(pointer for pointer, text in texts if _holds_card(text, is_the_card))
     if stray:
         raise InvalidRequest(
             "The card number may stand in card.number only: everything else is kept.",
-            errors=[
-                FieldError(pointer, "card_number", "holds the card number")
-                for pointer in dict.fromkeys(stray)
-            ],
+            errors=[FieldError(pointer, "card_number", "holds the card number") for pointer in stray],
         )
 
 
-def _digits(text: str) -> str:
-    """The digits in a text, those of any script as ASCII."""
-    return "".join([str(int(char)) for char in text if char.isdecimal()])
+def _recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool]:
+    """Tells the authorization's card number, which the ledger does not have, by its id."""
+    last4 = entries.data_of(authorization)["card"]["last4"]
+    account_id, card_id = authorization.account_id, authorization.card_id
+
+    def is_the_card(digits: str) -> bool:
+        return digits.endswith(last4) and identify_card(ports.ledger_secret, account_id, digits) == card_id
+
+    return is_the_card
+
+
+def _holds_card(text: str, is_the_card: Callable[[str], bool]) -> bool:
+    least, most = _CARD_DIGITS
+    if len(text) < least:
+        return False
+    # Digits of any script, and whatever separates them.
+    digits = "".join([str(int(char)) for char in text if char.isdecimal()])
+    return any(
+        is_the_card(digits[start : start + length])
+        for length in range(least, most + 1)
+        for start in range(len(digits) - length + 1)
+    )
+
+
+def _kept_texts(command: Authorize | Operation) -> list[tuple[str, str]]:
+    """The texts of the caller's that every entry keeps, with their pointers."""
+    texts: list[tuple[str, str]] = []
+    if command.merchant_reference is not None:
+        texts.append(("/merchant_reference", command.merchant_reference))
+    if command.simulate is not None:
+        texts.append((f"header:{HEADER}", command.simulate))
+    for name, value in (command.metadata or {}).items():
+        # A name that may be a card number cannot be shown in a pointer.
+        pointer = "/metadata" if _many_digits(name) else f"/metadata/{entries.escape_name(name)}"
+        texts += [(pointer, name), (pointer, value)]
+    return texts
+
+
+def _many_digits(name: str) -> bool:
+    return sum(map(str.isdecimal, name)) >= _CARD_DIGITS[0]
+
+
+def _kept_card_texts(card: CardDetails) -> list[tuple[str, str]]:
+    texts: list[tuple[str, str]] = []
+    if card.holder_name is not None:
+        texts.append(("/card/holder_name", card.holder_name))
+    for name, value in (card.billing_address or {}).items():
+        texts.append((f"/card/billing_address/{name}", value))
+    return texts

@@ -153,7 +153,7 @@ def cancel_deliveries(ports: Ports, account_id: str, endpoint_id: str) -> None:
     """Cancel what is pending for an endpoint that was deleted, the newest thousand; older ones are when they fall due."""
 
     def pending(record: Record) -> bool:
-        return record.data["endpoint_id"] == endpoint_id and record.data["state"] == PENDING
+        return bool(record.data["endpoint_id"] == endpoint_id and record.data["state"] == PENDING)
 
     page = walk(ports, Index.FEED, _feed_key(account_id), pending, limit=CANCELLED_AT_ONCE, cursor=None)
     for record in page.items:

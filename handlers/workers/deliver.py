@@ -193,12 +193,13 @@ class _Batch:
         account_id = message.account_id
         if account_id not in self._endpoints:
             self._endpoints[account_id] = list_records(self._ports, account_id)
-        if not any(wants(endpoint, message.type) for endpoint in self._endpoints[account_id]):
+        endpoints = self._endpoints[account_id]
+        if not any(wants(endpoint, message.type) for endpoint in endpoints):
             return []
         (entry,) = self._ports.store.get([message.entry_id])
         if entry is None or entry.account_id != account_id or not is_event(entry):
             raise MalformedMessage("the account has no entry of this id that is an event")
-        return plan_deliveries(self._ports, event_of(entry))
+        return plan_deliveries(self._ports, event_of(entry), endpoints)
 
     async def _attempt_all(self, delivery_ids: Sequence[str]) -> None:
         """Attempt all; one that fails keeps none of the others from its end."""

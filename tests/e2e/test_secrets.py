@@ -24,7 +24,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key
+from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key, refused
 from tests.e2e.infra.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -165,18 +165,19 @@ def put_number_where_it_does_not_belong(session: Session, number: str) -> None:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Session, list[str]]]:
     """A sandbox after the session, still running, with the session's answers and the card numbers that it met."""
-    with Server(
-        tmp_path_factory.mktemp("secrets") / "ledger.db", arguments=["--log-level", "debug"]
-    ) as server:
-        # What is not in the contract, like a path with a number in it, is answered too; and nothing here is about form.
-        with Client(server.url, checked=False) as client:
-            rows = accepted(client.get("/v1/test-cards"), 200)["data"]
-            numbers = sorted({row["value"] for row in rows if row["trigger"] == "card_number"})
-            session = Session(client)
-            pay_with(session, [*numbers, OTHER_NUMBER])
-            for number in ("4242424242424242", "378282246310005", OTHER_NUMBER):
-                put_number_where_it_does_not_belong(session, number)
-            yield server, session, [*numbers, OTHER_NUMBER]
+    ledger = tmp_path_factory.mktemp("secrets") / "ledger.db"
+    # The answers are not compared with the contract: much of what is sent here belongs to none of its operations.
+    with (
+        Server(ledger, arguments=["--log-level", "debug"]) as server,
+        Client(server.url, checked=False) as client,
+    ):
+        rows = accepted(client.get("/v1/test-cards"), 200)["data"]
+        numbers = sorted({row["value"] for row in rows if row["trigger"] == "card_number"})
+        session = Session(client)
+        pay_with(session, [*numbers, OTHER_NUMBER])
+        for number in ("4242424242424242", "378282246310005", OTHER_NUMBER):
+            put_number_where_it_does_not_belong(session, number)
+        yield server, session, [*numbers, OTHER_NUMBER]
 
 
 # The search
@@ -282,7 +283,13 @@ def test_no_card_number_is_in_any_answer(searched: Searched) -> None:
 
 def test_no_cvc_is_in_any_answer(searched: Searched) -> None:
     _, session, _ = searched
-    documents = [response.json() for response in session.responses if response.content]
+    documents = [
+        response.json()
+        for response in session.responses
+        # What is no HTTP, like a method of digits, is answered by the server below the sandbox, in plain text.
+        if "json" in response.headers.get("content-type", "")
+    ]
+    assert len(documents) > 400
     assert [value for document in documents for value in leaves(document) if holds_cvc(value)] == []
 
 
@@ -320,6 +327,21 @@ def test_logs_name_routes_by_their_template(searched: Searched) -> None:
     routes = {line["route"] for line in lines if line["logger"] == "sandbox.access"}
     assert {"/v1/authorize", "/v1/transactions/{transaction_id}", "/v1/cards/{card_id}", None} <= routes
     assert not [route for route in routes if route and re.search(r"\d{4}", route)]
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="only an authorization's own card number is kept out of the texts that the ledger keeps",
+)
+@pytest.mark.parametrize("path", ["/v1/authorize", "/v1/capture"])
+@pytest.mark.parametrize(
+    "text", [{"merchant_reference": OTHER_NUMBER}, {"metadata": {"paid with": OTHER_NUMBER}}]
+)
+def test_any_card_number_in_a_text_that_is_kept_is_refused(demo: Client, path: str, text: Json) -> None:
+    body = authorize_body()
+    if path == "/v1/capture":
+        body = {"authorization_id": accepted(demo.authorize(), 201)["transaction_id"]}
+    refused(demo.post(path, {**body, **text}), 400, "invalid_request")
 
 
 def test_the_search_finds_what_it_searches_for(tmp_path: Path) -> None:

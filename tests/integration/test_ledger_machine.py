@@ -434,7 +434,7 @@ def run(open_store: Callable[[], Store], *, examples: int, steps: int) -> None:
 
 
 def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
-    run(MemoryStore, examples=200, steps=40)
+    run(MemoryStore, examples=120, steps=40)
 
 
 def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
@@ -459,4 +459,4 @@ def open_dynamodb() -> Iterator[Callable[[], Store]]:
 
 @pytest.mark.slow
 def test_the_sandbox_agrees_with_the_model_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
-    run(open_dynamodb, examples=10, steps=20)
+    run(open_dynamodb, examples=8, steps=20)

@@ -278,8 +278,10 @@ def test_a_status_counts_even_if_the_connection_is_reset_in_the_body(run: Run[Re
         (b"HTTP/1.1 200 OK\r\n", b"x-more: " + b"y" * 1_000 + b"\r\n"),
         (b"HTTP/1.1 200 OK\r\nx: ", b"y" * 65_536),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;", b"a" * 65_536),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x: " + b"y" * 1_000 + b"\r\n"),
     ],
-    ids=["chunks", "body", "headers", "one header", "hints"],
+    ids=["chunks", "body", "headers", "one header", "hints", "chunk extension", "trailers"],
 )
 def test_an_answer_without_end_is_left_soon(run: Run[Any], start: bytes, more: bytes) -> None:
     poured = 0
@@ -295,7 +297,7 @@ def test_an_answer_without_end_is_left_soon(run: Run[Any], start: bytes, more: b
 
     reply = run(reply_of(pours))
     assert (reply.status, reply.error) in ((200, None), (None, "malformed_response"))
-    assert reply.body_start == ("x" * 1_024 if reply.status else "")
+    assert reply.body_start in ("", "x" * 1_024)
     # What sockets hold is megabytes; a sender that read on would have had it all.
     assert poured < 50_000_000
 

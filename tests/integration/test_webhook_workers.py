@@ -7,6 +7,8 @@ again, or delete, what the functions' answers say. Time is one clock, the queues
 import asyncio
 import json
 import logging
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -531,3 +533,33 @@ def test_the_deployed_function_refuses_receivers_on_its_own_machine(
     assert receiver.requests == []
     (delivery,) = cloud.deliveries
     assert [attempt.reply.error for attempt in delivery.attempts] == ["address_refused"]
+
+
+@pytest.mark.parametrize("name", ["lambda_relay", "lambda_deliver", "lambda_sweep"])
+def test_an_entry_point_starts_in_a_process_of_its_own_and_says_what_is_missing(name: str) -> None:
+    """There, unlike here, it imports the package with parts of its libraries left out, as Lambda does."""
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": REGION,
+        "SANDBOX_TABLE": "Ledger",
+        "SANDBOX_LEDGER_SECRET": LEDGER_SECRET.hex(),
+        "SANDBOX_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:WebhookTopic",
+        "SANDBOX_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/deliveries",
+        "SANDBOX_KMS_KEY_ID": "alias/webhooks",
+    }
+    # The sweeper has no batch that could be empty: it would go to the table.
+    call = "callable(handler)" if name == "lambda_sweep" else "handler({'Records': []}, Context())"
+    program = f"""
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 60_000
+
+from handlers.entrypoints.{name} import handler
+print({call})
+"""
+    run = partial(subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    started = run(env=environment)
+    assert started.stdout in ("{'batchItemFailures': []}\n", "True\n"), started.stderr
+    lacking = {key: value for key, value in environment.items() if not key.startswith("SANDBOX_")}
+    refused = run(env=lacking)
+    assert "SettingsError: SANDBOX_" in refused.stderr

@@ -7,6 +7,7 @@ only the processes that it started.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from tests.load.figures import Section, report_of, table_of, write_report
 from tests.load.processes import ROOT, BenchFailed
 
 DOCUMENT = ROOT / "docs/performance.md"
+QUIET_LOAD = 1.0
 
 PARTS: dict[str, Callable[[bool], Section]] = {
     "embedded": lambda quick: embedded.measure(embedded.QUICK if quick else embedded.FULL),
@@ -30,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; writes no document")
     parser.add_argument("--only", choices=list(PARTS), help="one part; writes no document")
     chosen = parser.parse_args(arguments)
+    if os.getloadavg()[0] > QUIET_LOAD:
+        print("bench: the machine is busy: requests a second and latencies will tell little", file=sys.stderr)
     sections = []
     try:
         for name, measure in PARTS.items():

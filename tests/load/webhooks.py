@@ -10,7 +10,6 @@ only what it started. Prints a table; ends with 1 when a target is missed, with 
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -238,7 +237,10 @@ def measure_latency() -> list[Figure]:
     waits = sorted(max(0.0, arrived[f"evt_{name}"][1] - at) * 1000 for name, at in answered.items())
     return [
         Figure(
-            f"capture's answer to webhook, {RATE_PER_S}/s: average", fmean(waits), "ms", LATENCY_AVERAGE_MAX_MS
+            f"capture's answer to webhook, {RATE_PER_S}/s: average",
+            fmean(waits),
+            "ms",
+            LATENCY_AVERAGE_MAX_MS,
         ),
         Figure(f"capture's answer to webhook, {RATE_PER_S}/s: p95", quantiles(waits, n=20)[-1], "ms"),
         Figure(f"capture's answer to webhook, {RATE_PER_S}/s: longest", waits[-1], "ms"),

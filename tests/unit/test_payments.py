@@ -959,12 +959,27 @@ def test_every_text_that_holds_the_number_is_named_once(ports: Ports) -> None:
             metadata={NUMBER: GROUPED, "fine": "text", "note": NUMBER},
         )
     assert pointers(caught.value) == [
-        "/merchant_reference",
         "/card/holder_name",
         "/card/billing_address/city",
+        "/merchant_reference",
         "/metadata",
         "/metadata/note",
     ]
+
+
+@pytest.mark.parametrize("kind", ["capture", "refund", "void", "increment"])
+@pytest.mark.parametrize("text", [NUMBER, GROUPED, f"card {NUMBER}!"])
+def test_later_operations_refuse_the_number_too_though_they_never_saw_it(
+    ports: Ports, store: MemoryStore, kind: str, text: str
+) -> None:
+    authorization_id = id_of(authorize(ports, card=card_with(number=NUMBER)))
+    if kind == "refund":
+        capture(ports, authorization_id, "cap-0", amount=10)
+    before = snapshot(store)
+    with pytest.raises(InvalidRequest) as caught:
+        operate(ports, kind, authorization_id, amount=1, metadata={"note": text, "fine": "4242424242424242"})
+    assert pointers(caught.value) == ["/metadata/note"]
+    assert snapshot(store) == before
 
 
 @pytest.mark.parametrize("text", [NUMBER[:-1], "4242424242424242", NUMBER[::-1], "order 55554444", ""])

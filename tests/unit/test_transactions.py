@@ -335,7 +335,7 @@ def test_without_a_filter_a_page_costs_one_read() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10**15 - 1), st.from_regex(r"[a-z]{3,4}_[a-z2-7]{25}", fullmatch=True))
+@given(st.integers(0, 10**15 - 1), st.from_regex(r"[a-z]{3,4}_[0-9a-f]{26}", fullmatch=True))
 def test_a_cursor_is_the_place_that_it_was_made_of(at_ms: int, record_id: str) -> None:
     cursor = encode_cursor(Position(at_ms, record_id))
     assert decode_cursor(cursor) == Position(at_ms, record_id)

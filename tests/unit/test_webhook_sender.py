@@ -339,7 +339,8 @@ def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any], *, time
         found = [(cast(Any, 0), address) for address in outcomes]
         deadline = asyncio.get_running_loop().time() + timeout_s
         try:
-            connection = await connect(ORIGIN, found, ssl.create_default_context(), deadline=deadline)
+            async with asyncio.timeout_at(deadline):
+                connection = await connect(ORIGIN, found, ssl.create_default_context(), deadline=deadline)
         except OSError as error:
             return error, tried
         return connection.reader, tried
@@ -400,3 +401,16 @@ def test_no_piece_is_written_once_the_answer_is_there() -> None:
         return bytes(wire.written)
 
     assert asyncio.run(run()).endswith(b"\r\n\r\nfirst")
+
+
+def test_a_connection_that_breaks_in_the_body_only_ends_the_body() -> None:
+    async def run() -> tuple[Answer, bool]:
+        reader, answer, post = asyncio.StreamReader(), Answer(), post_of()
+        connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, Wire()), 0)
+        reader.feed_data(OK[:-1])
+        asyncio.get_running_loop().call_later(0.01, reader.set_exception, ConnectionResetError())
+        request = request_of(split_url(URL), post, keep_alive=True)
+        return answer, await exchange(connection, request, post.chunks, 0, answer)
+
+    answer, reusable = asyncio.run(run())
+    assert (answer.status, answer.body_start, reusable) == (200, "o", False)

@@ -237,6 +237,16 @@ def test_an_account_without_endpoints_costs_one_read_a_batch(sandbox: Sandbox) -
     assert len(sandbox.store.listed) == 1
 
 
+def test_an_account_s_endpoints_are_listed_once_a_batch(sandbox: Sandbox) -> None:
+    sandbox.endpoint()
+    sandbox.store.listed.clear()
+    assert (
+        sandbox.invoke(*(sqs_record(entry_body(sandbox.entry()), str(number)) for number in range(4))) == []
+    )
+    assert len(sandbox.receivers.posts) == 4
+    assert len(sandbox.store.listed) == 1
+
+
 def test_an_event_that_no_endpoint_wants_is_not_read(sandbox: Sandbox) -> None:
     sandbox.endpoint()
     sandbox.store.reads.clear()
@@ -552,7 +562,9 @@ def test_a_malformed_message_is_reported_and_the_others_are_done(sandbox: Sandbo
     assert sandbox.queue.held_back == {}
 
 
-def test_a_message_about_an_entry_that_the_account_does_not_have_is_malformed(sandbox: Sandbox) -> None:
+def test_a_message_about_an_entry_that_the_account_does_not_have_is_malformed(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
     sandbox.endpoint()
     records = [
         sqs_record(entry_body("auth_none"), "unknown"),
@@ -560,6 +572,7 @@ def test_a_message_about_an_entry_that_the_account_does_not_have_is_malformed(sa
         sqs_record(entry_body(sandbox.endpoint(URL + "/2")), "no entry"),
     ]
     assert sandbox.invoke(*records) == ["unknown", "another account's", "no entry"]
+    assert caplog.messages == ["a message is malformed"] * 3
     assert sandbox.receivers.posts == []
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S: Final = 1.0
 READ_TIMEOUT_S: Final = 2.0
 ATTEMPTS_MAX: Final = 3
-"""With the timeouts above, an unreachable table is reported within ten seconds; a throttled call within one."""
+"""With the timeouts above and botocore's pauses, an unreachable table is reported within ten seconds."""
 USER_AGENT: Final = "payments-sandbox"
 """boto3's own is 150 bytes long, and is put together and signed anew for every call."""
 
@@ -16,8 +16,8 @@ USER_AGENT: Final = "payments-sandbox"
 def create_client(*, region_name: str | None = None, endpoint_url: str | None = None) -> "DynamoDBClient":
     """A DynamoDB client. None leaves region and endpoint to the AWS configuration; credentials always come from there.
 
-    Parameters are not checked against the API's model: that costs a fifth of a call, the service does it again, and
-    the contract suite sees every call that the adapter makes.
+    Parameters are not checked against the API's model: together with the long user agent that is a fifth of a call, the
+    service checks them again, and the contract suite sees every call that the adapter makes.
     """
     import boto3
     from botocore.config import Config

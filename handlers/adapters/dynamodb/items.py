@@ -1,7 +1,8 @@
 """Records as DynamoDB items, and positions as its sort keys.
 
-`data` is one JSON string: DynamoDB's own maps would cost three times the bytes and turn integers into Decimals. What
-indexes and people at the console look at stands beside it as attributes.
+`data` is one JSON string: one call of orjson each way, and integers stay integers. DynamoDB's own maps would store about
+150 bytes less of an authorization, but wrap and unwrap every value. What indexes and people at the console look at
+stands beside it as attributes.
 """
 
 from collections.abc import Mapping

@@ -50,12 +50,10 @@ class Connection:
     async def is_quiet(self) -> bool:
         """Whether the other side has neither closed it nor said anything unasked, as far as is known here."""
         try:
-            async with asyncio.timeout(0):
+            async with asyncio.timeout(0) as moment:
                 await self.reader.read(1)
-        except TimeoutError:
-            return True
         except OSError:
-            pass
+            return moment.expired()
         return False
 
 

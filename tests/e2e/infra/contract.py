@@ -31,7 +31,7 @@ def _nullable_type(validator: Any, types: Any, instance: Any, schema: Json) -> I
         yield from Draft4Validator.VALIDATORS["type"](validator, types, instance, schema)
 
 
-_Validator: Final = extend(Draft4Validator, {"type": _nullable_type})
+_Validator: Final = extend(Draft4Validator, {"type": _nullable_type})  # type: ignore[no-untyped-call]
 
 
 class Contract:

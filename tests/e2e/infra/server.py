@@ -43,6 +43,7 @@ class Server:
         environment: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
         name: str = "server",
+        cwd: Path = ROOT,
     ) -> None:
         self.db = db
         self.key_file = db.with_name(db.name + ".key")
@@ -52,6 +53,7 @@ class Server:
         self.url = ""
         self._command = [*command, "serve", "--port", "0", "--db", str(db), *arguments]
         self._environment = environment or {}
+        self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -77,7 +79,9 @@ class Server:
         assert self._process is None, "the server is running"
         written = self.stdout.stat().st_size if self.stdout.exists() else 0
         with self.stdout.open("ab") as output, self.stderr.open("ab") as errors:
-            self._process = spawn(self._command, self._environment, stdout=output, stderr=errors)
+            self._process = spawn(
+                self._command, self._environment, stdout=output, stderr=errors, cwd=self._cwd
+            )
         try:
             for _ in until_deadline("the server is ready"):
                 # Before the output is read: what a process that has ended wrote is there in full.

@@ -1,0 +1,100 @@
+"""Schemathesis against a running sandbox: whatever the contract allows is answered as it says, and so is the rest.
+
+`contracts/fuzz/schemathesis.toml` says how. `make test` runs a bounded number of examples with a fixed seed, so that a
+red test is red for everybody. To look deeper:
+
+    FUZZ_EXAMPLES=1000 FUZZ_SEED=$RANDOM make test PYTEST_ARGS='-k fuzz -s'
+
+Failures are shown as Schemathesis tells them, with a curl command each. They are defects of the sandbox or its contract:
+a check is never switched off.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.infra.client import DEMO_KEY
+from tests.e2e.infra.contract import CONTRACT_FILE, METHODS, load_contract
+from tests.e2e.infra.receiver import Receiver
+from tests.e2e.infra.server import ROOT, Server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+CONFIGURATION = ROOT / "contracts" / "fuzz" / "schemathesis.toml"
+SEED = os.environ.get("FUZZ_SEED", "7391")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
+DEADLINE_S = 600 if EXAMPLES is None else None
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.CompletedProcess[str], Path]]:
+    """What Schemathesis said, and the file of everything that it sent."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    record = folder / "record.ndjson"
+    with Receiver() as receiver, Server(folder / "ledger.db", arguments=["--log-level", "error"]) as server:
+        command = [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "--config-file",
+            str(CONFIGURATION),
+            "--no-color",
+        ]
+        command += ["run", str(CONTRACT_FILE), "--url", server.url, "--seed", SEED]
+        command += ["--report", "ndjson", "--report-ndjson-path", str(record)]
+        command += [] if EXAMPLES is None else ["--max-examples", EXAMPLES]
+        yield (
+            subprocess.run(
+                command,
+                env={
+                    **os.environ,
+                    "FUZZ_API_KEY": DEMO_KEY,
+                    "FUZZ_RECEIVER_URL": receiver.url,
+                    "PYTHONPATH": str(ROOT),
+                },
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=DEADLINE_S,
+                check=False,
+            ),
+            record,
+        )
+        print(server.stderr.read_text(), file=sys.stderr)  # noqa: T201 - tracebacks, for whoever reads a failure
+
+
+def test_schemathesis_finds_nothing(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, _ = run
+    if done.returncode != 0:
+        pytest.fail(done.stdout, pytrace=False)
+
+
+def test_every_operation_was_carried_out(run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    """Otherwise the fuzzer got no further than the refusals."""
+    _, record = run
+    carried_out = {(method, path) for method, path, status in exchanges(record) if 200 <= status < 300}
+    assert set(load_contract().operations) - carried_out == set()
+
+
+def exchanges(record: Path) -> Iterator[tuple[str, str, int]]:
+    """Method, path template and status of everything that was answered."""
+    with record.open() as lines:
+        for line in lines:
+            recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+            for case_id, case in recorder.get("cases", {}).items():
+                response = recorder.get("interactions", {}).get(case_id, {}).get("response")
+                if response is not None and case["value"]["method"].lower() in METHODS:
+                    yield case["value"]["method"], case["value"]["path"], response["status_code"]
+
+
+def test_nothing_is_switched_off() -> None:
+    configuration = CONFIGURATION.read_text()
+    for word in ("enabled = false", "exclude", "unexpected-methods", "baseline", "suppress-health-check"):
+        assert word not in configuration

@@ -1,0 +1,50 @@
+"""The environment of the functions behind the stream, the queue and the schedule."""
+
+import pytest
+
+from handlers.settings import DeliverSettings, RelaySettings, SettingsError, SweepSettings
+
+DELIVER = {
+    "SANDBOX_TABLE": "Ledger",
+    "SANDBOX_LEDGER_SECRET": "ab" * 32,
+    "SANDBOX_QUEUE_URL": "https://sqs.example/queue",
+    "SANDBOX_KMS_KEY_ID": "alias/webhooks",
+}
+
+
+def without(name: str) -> dict[str, str]:
+    return {key: value for key, value in DELIVER.items() if key != name}
+
+
+def test_each_function_reads_what_it_needs_and_no_secret_that_it_does_not() -> None:
+    assert RelaySettings.from_environment({"SANDBOX_TOPIC_ARN": "arn"}) == RelaySettings("arn")
+    assert SweepSettings.from_environment(without("SANDBOX_LEDGER_SECRET")) == SweepSettings(
+        "Ledger", "https://sqs.example/queue"
+    )
+    settings = DeliverSettings.from_environment({**DELIVER, "SANDBOX_FEED_SHARDS": "4"})
+    assert (settings.secret, settings.feed_shards) == (b"\xab" * 32, 4)
+
+
+@pytest.mark.parametrize("name", sorted(DELIVER))
+def test_a_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is not set"):
+        DeliverSettings.from_environment(without(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SANDBOX_LEDGER_SECRET", "ab" * 31),
+        ("SANDBOX_LEDGER_SECRET", "no digits"),
+        ("SANDBOX_FEED_SHARDS", "0"),
+        ("SANDBOX_FEED_SHARDS", "100"),
+        ("SANDBOX_LOG_LEVEL", "loud"),
+    ],
+)
+def test_an_unusable_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        DeliverSettings.from_environment({**DELIVER, name: value})
+
+
+def test_the_ledger_secret_is_not_shown() -> None:
+    assert "abab" not in repr(DeliverSettings.from_environment(DELIVER))
