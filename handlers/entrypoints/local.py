@@ -13,7 +13,8 @@ import uvicorn
 from handlers.adapters.sqlite.store import StoreOpenError
 from handlers.adapters.system.secret_file import SecretFileError
 from handlers.bootstrap import LocalSandbox, build_local
-from handlers.entrypoints.logs import configure_logs
+from handlers.entrypoints.corked_protocol import CorkedHttpProtocol
+from handlers.entrypoints.logs import configure_logs, flush_logs
 from handlers.services.accounts import DEMO_API_KEY
 from handlers.services.ledger_secret import WrongLedgerSecret
 from handlers.settings import LocalSettings
@@ -76,7 +77,7 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
 
     Raises ServeError when the port is taken, or the ledger or its key cannot be used.
     """
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, gather=True)
     listener = _listen(settings.host, settings.port)
     with listener:
         try:
@@ -94,6 +95,7 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
         finally:
             sandbox.ports.store.close()
     _logger.info("stopped")
+    flush_logs()
 
 
 def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox) -> None:
@@ -102,6 +104,8 @@ def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        http=CorkedHttpProtocol,
         lifespan="off",
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_S,

@@ -33,6 +33,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def spend(self, seconds: float) -> None:
         """Let time pass as if the processor had been busy."""
         self._now_s += seconds
+        self._show()
+
+    def jump(self, ms: int) -> None:
+        """Set the clock, and not the loop's time, to another hour."""
+        self._origin_ms += ms
+        self._show()
+
+    def _show(self) -> None:
         self._clock.at_ms = self._origin_ms + round(self._now_s * 1000)
 
 
@@ -50,6 +58,13 @@ class _Jumps(selectors.DefaultSelector):
         if not ready and timeout:
             self._loop.spend(timeout)
         return ready
+
+
+def virtual_loop() -> VirtualTimeLoop:
+    """The loop that this runs in."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    return loop
 
 
 def run_virtually(coroutine: Coroutine[Any, Any, T], clock: FrozenClock) -> T:

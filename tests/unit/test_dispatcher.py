@@ -1,0 +1,762 @@
+"""The embedded dispatcher in virtual time: nothing is lost, nothing is attempted twice, and nobody waits for somebody else.
+
+The ledger is in memory, receivers are functions, and a loop whose time passes only when everything waits takes the place
+of hours, so each test says what happens when, to the millisecond, and takes none of it.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from handlers.domain.errors import StoreUnavailable
+from handlers.domain.moments import DAY_MS, MINUTE_MS
+from handlers.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
+from handlers.services import webhook_deliveries
+from handlers.services.ports import (
+    Change,
+    CommitResult,
+    Committed,
+    Index,
+    Page,
+    Position,
+    Post,
+    Record,
+    Update,
+)
+from handlers.services.receiver_grader import make_test_event
+from handlers.services.webhook_deliveries import (
+    KIND,
+    Delivery,
+    delivery_of,
+    plan_test,
+    redeliver,
+    redeliver_failures,
+)
+from handlers.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
+from handlers.workers import dispatcher as module
+from handlers.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
+from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.model.receivers import Answer, Town, headers_of, reply
+from tests.model.virtual_time import run_virtually, virtual_loop
+
+URL = "https://shop.example/hook"
+SOON_S = 3 * TICK_S
+"""Two ticks and a bit: how long a webhook may take to leave when nothing is in the way."""
+
+TIMEOUT_S = TIMEOUT_MS / 1000
+
+
+class FeedStore(MemoryStore):
+    """`MemoryStore` with a change feed, that can be out of order, and whose operations may take their time.
+
+    down: the methods that fail. costs: seconds of the loop's time by method.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed: list[Change] = []
+        self.down: set[str] = set()
+        self.costs: dict[str, float] = {}
+        self.calls: Counter[str] = Counter()
+        self.due: dict[str, Record] = {}
+
+    def changes(self, *, after: int, limit: int) -> list[Change]:
+        self._called("changes")
+        # As in SQLite: numbers grow, and not without gaps.
+        return [change for change in self.feed if change.seq > after][:limit]
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        self._called("get")
+        return super().get(ids)
+
+    def insert(self, record: Record) -> Record | None:
+        self._called("insert")
+        existing = super().insert(record)
+        if existing is None:
+            self._note([record])
+            self._index([record])
+        return existing
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        self._called("commit")
+        result = super().commit(inserts, updates)
+        if isinstance(result, Committed):
+            self._note(inserts)
+            self._index([*inserts, *(update.record for update in updates)])
+        return result
+
+    def page(self, index: Index, key: str, **options: Any) -> Page:
+        self._called("page")
+        if index is not Index.DUE:
+            return super().page(index, key, **options)
+        everything, self.records = self.records, self.due
+        try:
+            return super().page(index, key, **options)
+        finally:
+            self.records = everything
+
+    def _called(self, method: str) -> None:
+        self.calls[method] += 1
+        if method in self.costs:
+            virtual_loop().spend(self.costs[method])
+        if method in self.down:
+            raise StoreUnavailable("down")
+
+    def _note(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.feed.append(Change(2 * len(self.feed) + 2, record.id, record.kind, record.account_id))
+
+    def _index(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self.due.pop(record.id, None)
+            if record.due_at is not None:
+                self.due[record.id] = record
+
+
+class Home:
+    """A ledger, receivers by URL, and dispatchers that come and go."""
+
+    def __init__(self) -> None:
+        self.clock = FrozenClock()
+        self.store = FeedStore()
+        self.ports = make_ports(self.store, self.clock)
+        self.town = Town()
+        self._payments = 0
+
+    def endpoint(self, url: str = URL, *, account: str = ACCOUNT, **fields: Any) -> str:
+        return create_endpoint(self.ports, account, url=url, **fields)[0].endpoint_id
+
+    def pay(self, count: int = 1, *, account: str = ACCOUNT) -> list[str]:
+        """Payments, and so events; answers their ids."""
+        made = []
+        for _ in range(count):
+            self._payments += 1
+            outcome = authorize(self.ports, f"key-{self._payments}", account=account)
+            made.append("evt_" + outcome.entry.record.id)
+        return made
+
+    def deliveries(self, url: str | None = None) -> list[Delivery]:
+        found = [delivery_of(record) for record in self.store.records.values() if record.kind == KIND]
+        if url is None:
+            return found
+        ids = {
+            record.id
+            for record in self.store.records.values()
+            if record.kind == "webhook_endpoint" and record.data["url"] == url
+        }
+        return [delivery for delivery in found if delivery.endpoint_id in ids]
+
+    @asynccontextmanager
+    async def dispatching(self, *, ports: Any = None) -> AsyncIterator[Dispatcher]:
+        """A dispatcher in the background, which is to run until the end of the block, and no longer."""
+        dispatcher = Dispatcher(ports or self.ports, self.store, self.town)
+        task = asyncio.create_task(dispatcher.run())
+        try:
+            yield dispatcher
+        finally:
+            if not task.done():
+                task.cancel()
+            done, _ = await asyncio.wait([task])
+        assert [each.cancelled() for each in done] == [True], task.exception()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def until(self, happened: Callable[[], bool], *, within_s: float) -> float:
+        """Wait until it has happened; answers how long that took."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        while not happened():
+            assert clock() - started <= within_s, f"it has not happened within {within_s} s"
+            await asyncio.sleep(0.001)
+        return clock() - started
+
+    async def arrival(self, *event_ids: str, url: str = URL, within_s: float = SOON_S) -> float:
+        """How long it takes until the receiver has all of these."""
+        return await self.until(lambda: set(event_ids) <= set(self.town.ids(url)), within_s=within_s)
+
+    async def settled(self, *, within_s: float) -> float:
+        """How long it takes until everything is delivered."""
+        return await self.until(
+            lambda: all(each.state == "succeeded" for each in self.deliveries()), within_s=within_s
+        )
+
+
+@pytest.fixture
+def home() -> Home:
+    return Home()
+
+
+Scenario = Callable[[Home], Any]
+
+
+def in_virtual_time(scenario: Scenario) -> Callable[[Home], None]:
+    """A test that is a coroutine."""
+
+    def test(home: Home) -> None:
+        run_virtually(scenario(home), home.clock)
+
+    test.__name__ = scenario.__name__
+    test.__doc__ = scenario.__doc__
+    return test
+
+
+async def time_out(post: Post) -> Answer:
+    """A receiver that hangs, as the sender sees it."""
+    await asyncio.sleep(post.timeout_ms / 1000)
+    return "timeout"
+
+
+async def after(seconds: float, post: Post, *, status: int = 200) -> Answer:
+    await asyncio.sleep(seconds)
+    return status
+
+
+# --- from the ledger to the receiver ---------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_an_event_arrives_at_the_next_tick(home: Home) -> None:
+    home.endpoint()
+    async with home.dispatching():
+        for _ in range(20):
+            await asyncio.sleep(0.0137)
+            (event_id,) = home.pay()
+            assert await home.arrival(event_id) <= 1.5 * TICK_S
+    assert len(home.town.posts) == 20
+    assert {each.state for each in home.deliveries()} == {"succeeded"}
+
+
+@in_virtual_time
+async def test_what_happened_before_the_start_arrives_after_it_once(home: Home) -> None:
+    home.endpoint()
+    event_ids = home.pay(50)
+    for _ in range(3):
+        async with home.dispatching():
+            await asyncio.sleep(SWEEP_S + 1)
+    assert sorted(home.town.ids(URL)) == sorted(event_ids)
+
+
+@in_virtual_time
+async def test_a_failure_is_tried_again_at_its_time(home: Home) -> None:
+    home.endpoint()
+    times: list[float] = []
+
+    def receiver(post: Post) -> Answer:
+        times.append(asyncio.get_running_loop().time())
+        return 500 if len(times) <= 4 else 200
+
+    home.town.receivers[URL] = receiver
+    async with home.dispatching():
+        home.pay()
+        await home.settled(within_s=4 * 3600)
+    for wait, planned in zip(
+        (later - earlier for earlier, later in zip(times, times[1:], strict=False)),
+        RETRY_DELAYS_MS,
+        strict=False,
+    ):
+        assert planned / 1000 <= wait <= planned * 1.1 / 1000 + SOON_S
+    assert len(times) == 5
+
+
+@in_virtual_time
+async def test_tests_and_redeliveries_leave_at_once(home: Home) -> None:
+    endpoint_id = home.endpoint()
+    home.town.receivers[URL] = lambda post: 410
+    async with home.dispatching():
+        home.pay(3)
+        await home.until(lambda: len(home.deliveries()) == 3, within_s=SOON_S)
+        await home.until(lambda: all(each.state != "pending" for each in home.deliveries()), within_s=SOON_S)
+        del home.town.receivers[URL]
+        update_endpoint(home.ports, ACCOUNT, endpoint_id, Changes(enabled=True))
+        await asyncio.sleep(1)
+        first = home.deliveries()[0]
+        redeliver(home.ports, ACCOUNT, first.delivery_id)
+        before = len(home.town.posts)
+        await home.until(lambda: len(home.town.posts) > before, within_s=SOON_S)
+        event = make_test_event(home.ports, ACCOUNT, endpoint_id)
+        plan_test(home.ports, ACCOUNT, endpoint_id, event)
+        await home.arrival(event.id)
+        redeliver_failures(home.ports, ACCOUNT, endpoint_id, since_ms=0)
+        await home.settled(within_s=SOON_S)
+
+
+@in_virtual_time
+async def test_what_chaos_holds_back_leaves_when_it_is_due(home: Home) -> None:
+    home.endpoint(chaos=Chaos(delay_ms=60_000))
+    async with home.dispatching():
+        (event_id,) = home.pay()
+        assert 60 <= await home.arrival(event_id, within_s=61) <= 60 + SOON_S
+
+
+@in_virtual_time
+async def test_accounts_without_endpoints_cost_one_question(home: Home) -> None:
+    home.endpoint()
+    home.pay(100, account=OTHER_ACCOUNT)
+    async with home.dispatching():
+        await asyncio.sleep(TICK_S)
+    assert home.deliveries() == []
+    assert home.store.calls["page"] < 10
+    assert home.store.calls["get"] < 10
+
+
+@in_virtual_time
+async def test_what_else_is_due_in_the_ledger_is_let_be(home: Home) -> None:
+    home.endpoint()
+    home.pay(250)
+    virtual_loop().jump(8 * DAY_MS)
+    # All of the authorizations have expired, and stand before everything else in the due index.
+    async with home.dispatching():
+        await home.settled(within_s=1)
+        (event_id,) = home.pay()
+        await home.arrival(event_id)
+    assert len(home.town.posts) == 251
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_one_endpoint_has_so_many_places_and_no_more(home: Home) -> None:
+    home.endpoint()
+    home.town.receivers[URL] = partial(after, 0.1)
+    event_ids = home.pay(100)
+    async with home.dispatching():
+        # Eight at a time, after two and four.
+        assert await home.arrival(*event_ids, within_s=2) >= 100 / ENDPOINT_ATTEMPTS_MAX * 0.1
+    assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
+
+
+def test_all_endpoints_together_have_so_many_places(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ATTEMPTS_MAX", 10)
+
+    async def scenario() -> None:
+        for number in range(15):
+            home.endpoint(f"{URL}/{number}")
+            home.town.receivers[f"{URL}/{number}"] = partial(after, 0.05)
+        home.pay(20)
+        async with home.dispatching():
+            await home.until(lambda: len(home.deliveries()) == 300, within_s=SOON_S)
+            await home.settled(within_s=20)
+
+    run_virtually(scenario(), home.clock)
+    assert home.town.most_in_all == 10
+    assert len(home.town.posts) == 300
+
+
+@in_virtual_time
+async def test_hanging_endpoints_delay_nobody(home: Home) -> None:
+    for number in range(5):
+        home.endpoint(f"{URL}/{number}")
+        home.town.receivers[f"{URL}/{number}"] = time_out
+    home.endpoint()
+    async with home.dispatching():
+        for _ in range(200):
+            (event_id,) = home.pay()
+            await home.arrival(event_id)
+            await asyncio.sleep(0.2)
+    assert len(home.town.ids(URL)) == 200
+    assert all(len(home.town.ids(f"{URL}/{number}")) < 20 for number in range(5))
+
+
+@in_virtual_time
+async def test_a_hanging_endpoint_keeps_one_place_until_it_answers_again(home: Home) -> None:
+    home.endpoint()
+    home.town.receivers[URL] = time_out
+    home.pay(200)
+    async with home.dispatching():
+        await asyncio.sleep(TIMEOUT_S + 1)
+        home.town.most_running.clear()
+        await asyncio.sleep(10 * TIMEOUT_S)
+        assert home.town.most_running[URL] == 1
+        home.town.receivers[URL] = partial(after, 0.1)
+        await home.until(lambda: len(set(home.town.ids(URL))) == 200, within_s=TIMEOUT_S + 5)
+    assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
+
+
+def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ATTEMPTS_MAX", 24)
+
+    async def scenario() -> None:
+        for number in range(20):
+            home.endpoint(f"{URL}/{number}")
+            home.town.receivers[f"{URL}/{number}"] = time_out
+        home.endpoint(account=OTHER_ACCOUNT)
+        async with home.dispatching():
+            home.pay(50)
+            await asyncio.sleep(TIMEOUT_S + 1)
+            for _ in range(30):
+                (event_id,) = home.pay(account=OTHER_ACCOUNT)
+                await home.arrival(event_id)
+                await asyncio.sleep(1)
+
+    run_virtually(scenario(), home.clock)
+
+
+@pytest.mark.parametrize("waiting_max", [1, 7, 40])
+def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(
+    home: Home, monkeypatch: pytest.MonkeyPatch, waiting_max: int
+) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", waiting_max)
+
+    async def scenario() -> None:
+        urls = [f"{URL}/{number}" for number in range(4)]
+        for url in urls:
+            home.endpoint(url)
+            home.town.receivers[url] = partial(after, 0.01)
+        event_ids = home.pay(100)
+        async with home.dispatching():
+            await home.until(lambda: len(home.deliveries()) == 400, within_s=SOON_S)
+            await home.settled(within_s=400 / waiting_max * SWEEP_S)
+        for url in urls:
+            assert sorted(home.town.ids(url)) == sorted(event_ids)
+
+    run_virtually(scenario(), home.clock)
+
+
+def test_hanging_endpoints_do_not_use_up_the_room_of_others(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 60)
+
+    async def scenario() -> None:
+        for number in range(5):
+            home.endpoint(f"{URL}/{number}", account=OTHER_ACCOUNT)
+            home.town.receivers[f"{URL}/{number}"] = time_out
+        home.endpoint()
+        async with home.dispatching():
+            # A backlog of many times the room, by the time that anybody else has anything.
+            home.pay(100, account=OTHER_ACCOUNT)
+            await asyncio.sleep(2 * SWEEP_S)
+            assert len([each for each in home.deliveries() if each.state == "pending"]) == 500
+            for _ in range(20):
+                (event_id,) = home.pay()
+                await home.arrival(event_id)
+            # And more than there is room for, at once.
+            event_ids = home.pay(150)
+            await home.arrival(*event_ids, within_s=5)
+
+    run_virtually(scenario(), home.clock)
+
+
+def test_what_was_passed_over_is_fetched_as_soon_as_there_is_room(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 20)
+
+    async def scenario() -> None:
+        home.endpoint()
+        home.town.receivers[URL] = partial(after, 0.01)
+        async with home.dispatching():
+            # Past the sweep at the start, so that the next one would be long in coming.
+            await asyncio.sleep(1)
+            event_ids = home.pay(300)
+            assert await home.arrival(*event_ids, within_s=SWEEP_S) < 4
+
+    run_virtually(scenario(), home.clock)
+
+
+# --- fairness to requests --------------------------------------------------------------------------------------------
+
+
+async def longest_wait(until: Callable[[], bool]) -> float:
+    """How much longer than it should another coroutine has to wait for its turn, at the worst."""
+    clock = asyncio.get_running_loop().time
+    worst = 0.0
+    while not until():
+        started = clock()
+        await asyncio.sleep(0.001)
+        worst = max(worst, clock() - started - 0.001)
+    return worst
+
+
+@in_virtual_time
+async def test_planning_many_events_leaves_others_their_turn(home: Home) -> None:
+    for number in range(20):
+        home.endpoint(f"{URL}/{number}")
+    home.pay(200)
+    home.store.costs = {"insert": 0.000_1, "get": 0.000_1, "page": 0.002, "changes": 0.001}
+    async with home.dispatching():
+        worst = await longest_wait(lambda: len(home.deliveries()) == 4_000)
+    assert worst < 0.03
+
+
+@in_virtual_time
+async def test_a_long_backlog_is_read_in_slices(home: Home) -> None:
+    home.endpoint()
+    home.endpoint(f"{URL}/hangs")
+    home.town.receivers[f"{URL}/hangs"] = time_out
+    home.pay(1_500)
+    async with home.dispatching():
+        await home.until(lambda: len(set(home.town.ids(URL))) == 1_500, within_s=30)
+        home.store.costs = {"page": 0.003}
+        await asyncio.sleep(SWEEP_S)
+        home.store.calls.clear()
+        started = asyncio.get_running_loop().time()
+        worst = await longest_wait(lambda: asyncio.get_running_loop().time() - started > 2 * SWEEP_S)
+        assert worst < 0.03
+        # The backlog has been read again meanwhile, and more than once.
+        (event_id,) = home.pay()
+        await home.arrival(event_id, within_s=2 * SOON_S)
+
+
+def test_attempts_are_begun_at_a_pace_that_leaves_others_their_turn(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> float:
+        monkeypatch.setattr("time.thread_time", asyncio.get_running_loop().time)
+
+        async def costly(post: Post) -> Answer:
+            # Four stretches of work, with a wait for the receiver after each.
+            for _ in range(4):
+                virtual_loop().spend(0.000_5)
+                await asyncio.sleep(0.001)
+            return reply()
+
+        for number in range(20):
+            home.endpoint(f"{URL}/{number}")
+            home.town.receivers[f"{URL}/{number}"] = costly
+        home.pay(40)
+        async with home.dispatching():
+            await home.until(lambda: len(home.deliveries()) == 800, within_s=SOON_S)
+            return await longest_wait(lambda: len(home.town.posts) == 800)
+
+    assert run_virtually(scenario(), home.clock) < 0.04
+
+
+# --- two processes, and the death of one -----------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_two_dispatchers_on_one_ledger_attempt_each_delivery_once(home: Home) -> None:
+    urls = [f"{URL}/{number}" for number in range(3)]
+    for number, url in enumerate(urls):
+        home.endpoint(url)
+        home.town.receivers[url] = partial(after, 0.03 * number)
+    async with home.dispatching(), asyncio.TaskGroup() as group:
+        # Both end before the assertion about tasks that the first one makes.
+        second = group.create_task(Dispatcher(home.ports, home.store, home.town).run())
+        event_ids = []
+        for _ in range(60):
+            event_ids += home.pay()
+            await asyncio.sleep(0.01)
+        await home.settled(within_s=10)
+        await asyncio.sleep(SWEEP_S + 1)
+        second.cancel()
+    for url in urls:
+        assert sorted(home.town.ids(url)) == sorted(event_ids)
+
+
+@in_virtual_time
+async def test_what_was_under_way_at_a_kill_arrives_within_seconds_of_the_restart(home: Home) -> None:
+    home.endpoint()
+    home.town.receivers[URL] = partial(after, 10)
+    event_ids = home.pay(5)
+    killed = Dispatcher(home.ports, home.store, home.town)
+    running = asyncio.create_task(killed.run())
+    await asyncio.sleep(8)
+    assert len(home.town.posts) == 2
+    # Killed: nothing of it runs any more, and it has tidied nothing up.
+    home.store.down = {"commit", "insert", "get"}
+    running.cancel()
+    await asyncio.wait([running])
+    home.store.down = set()
+    del home.town.receivers[URL]
+    async with home.dispatching():
+        assert await home.settled(within_s=LEASE_MS / 1000 + SOON_S) > 1
+    assert set(home.town.ids(URL)) == set(event_ids)
+    assert len(home.town.posts) == 7
+
+
+@in_virtual_time
+async def test_an_attempt_that_lasts_is_not_begun_again_by_anybody(home: Home) -> None:
+    home.endpoint(chaos=Chaos(duplicate=True))
+    home.town.receivers[URL] = partial(after, 14)
+    (event_id,) = home.pay()
+    async with home.dispatching():
+        other = asyncio.create_task(Dispatcher(home.ports, home.store, home.town).run())
+        await home.settled(within_s=30)
+        other.cancel()
+        await asyncio.wait([other])
+    assert home.town.ids(URL) == [event_id] * 2
+    assert home.town.most_running[URL] == 1
+
+
+@in_virtual_time
+async def test_a_cursor_that_lags_behind_does_no_harm(home: Home) -> None:
+    home.endpoint()
+    event_ids = home.pay(30)
+    for lag in (0, 5, 40):
+        async with home.dispatching():
+            await home.settled(within_s=10)
+        cursor = home.store.records["meta_relay"]
+        assert cursor.data["seq"] > lag
+        home.store.commit([], [Update(replace(cursor, version=cursor.version + 1, data={"seq": lag}))])
+    async with home.dispatching():
+        event_ids += home.pay(3)
+        await home.settled(within_s=10)
+    assert sorted(home.town.ids(URL)) == sorted(event_ids)
+
+
+@in_virtual_time
+async def test_how_far_the_feed_was_read_is_noted_about_once_a_second_and_at_the_end(home: Home) -> None:
+    home.endpoint()
+    async with home.dispatching():
+        for _ in range(100):
+            home.pay()
+            await asyncio.sleep(0.05)
+        versions = home.store.records["meta_relay"].version
+        assert 4 <= versions <= 8
+        home.pay()
+        await asyncio.sleep(2 * TICK_S)
+    cursor = home.store.records["meta_relay"]
+    entries = [change.seq for change in home.store.feed if change.kind == "authorization"]
+    assert cursor.data["seq"] >= entries[-1]
+    # So the next start plans nothing again.
+    home.store.calls.clear()
+    async with home.dispatching():
+        await asyncio.sleep(2 * TICK_S)
+    assert home.store.calls["insert"] == 1  # the cursor's, which is there
+
+
+@in_virtual_time
+async def test_what_another_process_writes_a_moment_late_leaves_at_once_and_later_with_the_next_sweep(
+    home: Home,
+) -> None:
+    endpoint_id = home.endpoint()
+    async with home.dispatching():
+        await asyncio.sleep(1)
+        for late_ms, within_s in ((50, SOON_S), (5_000, SWEEP_S + SOON_S)):
+            event = make_test_event(home.ports, ACCOUNT, endpoint_id)
+            planned = plan_test(home.ports, ACCOUNT, endpoint_id, event)
+            # As if it had been due before the last look, and written after it.
+            record = home.store.records[planned.delivery_id]
+            due_at = home.clock.at_ms - late_ms
+            home.store.commit([], [Update(replace(record, version=record.version + 1, due_at=due_at))])
+            await home.arrival(event.id, within_s=within_s)
+
+
+@in_virtual_time
+async def test_a_clock_that_is_moved_on_makes_retries_due_and_one_that_is_put_back_stops_nothing(
+    home: Home,
+) -> None:
+    home.endpoint()
+    home.town.receivers[URL] = lambda post: 500
+    async with home.dispatching():
+        (event_id,) = home.pay()
+        await home.arrival(event_id)
+        virtual_loop().jump(MINUTE_MS)
+        await home.until(lambda: len(home.town.posts) == 2, within_s=SOON_S)
+        del home.town.receivers[URL]
+        virtual_loop().jump(DAY_MS)
+        await home.settled(within_s=SOON_S)
+        virtual_loop().jump(-2 * DAY_MS)
+        (event_id,) = home.pay()
+        await home.arrival(event_id)
+
+
+# --- outages and defects ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["changes", "page", "get", "insert", "commit"])
+def test_an_outage_of_the_ledger_is_survived(
+    home: Home, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> list[str]:
+        home.endpoint()
+        home.endpoint(f"{URL}/slow")
+        home.town.receivers[f"{URL}/slow"] = partial(after, 0.5)
+        async with home.dispatching():
+            event_ids = home.pay(10)
+            await home.arrival(event_ids[0])
+            event_ids += home.pay(10)
+            home.store.down = {method}
+            await asyncio.sleep(5)
+            home.store.down = set()
+            event_ids += home.pay(10)
+            await home.settled(within_s=LEASE_MS / 1000 + SWEEP_S + 5)
+        return event_ids
+
+    event_ids = run_virtually(scenario(), home.clock)
+    assert set(home.town.ids(URL)) == set(home.town.ids(f"{URL}/slow")) == set(event_ids)
+    assert "the ledger is not available" in caplog.messages
+
+
+@in_virtual_time
+async def test_an_outage_at_the_end_does_not_turn_a_stop_into_a_failure(home: Home) -> None:
+    home.endpoint()
+    async with home.dispatching():
+        home.pay()
+        await asyncio.sleep(1.5 * TICK_S)
+        home.store.down = {"commit", "get"}
+
+
+@in_virtual_time
+async def test_a_defect_of_the_dispatcher_ends_it_and_is_told(home: Home) -> None:
+    home.endpoint()
+    home.store.feed.append(Change(2, "auth_that_is_not_there", "authorization", ACCOUNT))
+    with pytest.raises(AssertionError, match="the change feed told of it"):
+        await Dispatcher(home.ports, home.store, home.town).run()
+
+
+def test_a_defect_in_one_attempt_is_told_and_keeps_no_other(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(post: Post) -> Answer:
+        raise ZeroDivisionError("a defect")
+
+    async def scenario() -> None:
+        home.endpoint()
+        home.endpoint(f"{URL}/broken")
+        home.town.receivers[f"{URL}/broken"] = broken
+        async with home.dispatching():
+            event_ids = home.pay(20)
+            await home.arrival(*event_ids)
+            await asyncio.sleep(2)
+            # Not again and again: each waits for its lease to end.
+            assert len(home.town.ids(f"{URL}/broken")) == 20
+            del home.town.receivers[f"{URL}/broken"]
+            await home.settled(within_s=LEASE_MS / 1000 + SWEEP_S)
+
+    run_virtually(scenario(), home.clock)
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 20
+    assert {record.message for record in errors} == {"an attempt failed in the sandbox itself"}
+    assert all(record.exc_info for record in errors)
+
+
+def test_attempts_are_logged_without_bodies_or_urls(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "sandbox.webhooks")
+
+    async def scenario() -> None:
+        home.endpoint(f"{URL}?token=secret")
+        async with home.dispatching():
+            home.pay()
+            await home.until(lambda: bool(home.town.posts), within_s=SOON_S)
+            await home.settled(within_s=SOON_S)
+
+    run_virtually(scenario(), home.clock)
+    (record,) = [record for record in caplog.records if record.message == "webhook attempted"]
+    assert record.__dict__["fields"] == {
+        "delivery_id": home.deliveries()[0].delivery_id,
+        "event_type": "payment.authorized",
+        "state": "succeeded",
+        "status": 200,
+        "error": None,
+        "duration_ms": 7,
+    }
+    assert "token" not in caplog.text
+
+
+def test_the_dispatcher_leaves_the_rules_to_the_services() -> None:
+    assert module.attempt_delivery is webhook_deliveries.attempt_delivery
+    assert headers_of(Post(URL, [("a", "b")], [], 1)) == {"a": "b"}
+    assert Position(1, "") < Position(1, "a")
