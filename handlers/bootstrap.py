@@ -41,7 +41,11 @@ from handlers.settings import (
     origins,
 )
 
+IDLE_CONNECTIONS_MAX: Final = 256
+"""Connections to receivers that are kept for the next webhook: as many as there are attempts at once."""
+
 if TYPE_CHECKING:
+    from handlers.adapters.webhooks.sender import HttpSender
     from handlers.workers.dispatcher import Dispatcher
     from handlers.workers.relay import BatchResponse
     from handlers.workers.sweep import Sweeper
@@ -92,11 +96,12 @@ HANDLERS: Final[dict[str, Handler]] = {
 
 @dataclass(frozen=True, slots=True)
 class LocalSandbox:
-    """The embedded home. dispatcher: runs beside the server; close `ports.store` after both."""
+    """The embedded home. dispatcher: runs beside the server. Then close, in this order, sender and `ports.store`."""
 
     ports: Ports
     app: ASGIApp
     dispatcher: "Dispatcher"
+    sender: "HttpSender"
 
 
 def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: bool = True) -> LocalSandbox:
@@ -117,7 +122,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
     try:
         secret = load_secret(db.with_name(db.name + ".key"))
         clock = SystemClock()
-        sender = HttpSender(loopback=True)
+        sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
         ports = Ports(
             store=store,
             clock=clock,
@@ -142,7 +147,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
         )
         contract = load_contract(contract_path())
         app = build_app(contract, HANDLERS, ports, authenticate=authenticate, options=options)
-        return LocalSandbox(ports, app, Dispatcher(ports, store, sender))
+        return LocalSandbox(ports, app, Dispatcher(ports, store, sender), sender)
     except BaseException:
         store.close()
         raise

@@ -7,7 +7,7 @@ A card number and a CVC live only inside a request: `CardDetails` never prints t
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 AMEX_CVC_DIGITS: Final = 4
 CVC_DIGITS: Final = 3
@@ -45,8 +45,7 @@ class CardDetails:
     billing_address: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CardFacts:
+class CardFacts(NamedTuple):
     """What may be kept of a number. brand: `visa`, ..., or `unknown`. funding: `credit`, `debit` or `prepaid`."""
 
     brand: str

@@ -21,7 +21,7 @@ matter. The amounts lie far above ordinary test amounts on purpose: nobody's 10.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from handlers.domain import cards
 from handlers.domain.cards import CardDetails
@@ -177,8 +177,7 @@ TEST_CARDS: Final[dict[str, TestCard]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Simulation:
+class Simulation(NamedTuple):
     """Which trigger decided. trigger: one of the four, `card_check` or `none`; rule: what it stands for;
     overridden: triggers of lower precedence that were present too."""
 
@@ -187,8 +186,7 @@ class Simulation:
     overridden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The issuer's answer to an authorization. decline None is approval."""
 
     decline: Decline | None

@@ -14,11 +14,10 @@ from handlers.adapters.sqlite.store import StoreOpenError
 from handlers.adapters.system.secret_file import SecretFileError
 from handlers.bootstrap import LocalSandbox, build_local
 from handlers.entrypoints.corked_protocol import CorkedHttpProtocol
-from handlers.entrypoints.logs import configure_logs, flush_logs
+from handlers.entrypoints.logs import gathered_logs
 from handlers.services.accounts import DEMO_API_KEY
 from handlers.services.ledger_secret import WrongLedgerSecret
 from handlers.settings import LocalSettings
-from handlers.workers.dispatcher import Dispatcher
 
 _logger = logging.getLogger("sandbox.local")
 
@@ -47,15 +46,15 @@ class _Server(uvicorn.Server):
 
     banner: str = ""
 
-    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
+    def __init__(self, config: uvicorn.Config, sandbox: LocalSandbox) -> None:
         super().__init__(config)
-        self._dispatcher = dispatcher
+        self._sandbox = sandbox
         self._dispatching: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._dispatching = asyncio.create_task(self._dispatcher.run())
+            self._dispatching = asyncio.create_task(self._sandbox.dispatcher.run())
             self._dispatching.add_done_callback(self._dispatching_ended)
             print(self.banner, flush=True)
 
@@ -64,6 +63,7 @@ class _Server(uvicorn.Server):
         if self._dispatching is not None:
             self._dispatching.cancel()
             await asyncio.wait([self._dispatching])
+        await self._sandbox.sender.aclose()
 
     def _dispatching_ended(self, task: asyncio.Task[None]) -> None:
         """A defect in the dispatcher must not leave a server that takes payments and tells nobody."""
@@ -77,25 +77,26 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
 
     Raises ServeError when the port is taken, or the ledger or its key cannot be used.
     """
-    configure_logs(settings.log_level, gather=True)
-    listener = _listen(settings.host, settings.port)
-    with listener:
-        try:
-            if reset:
-                _delete_ledger(Path(settings.db))
-            sandbox = build_local(settings, public_url=_url_of(listener))
-        except (StoreOpenError, SecretFileError) as error:
-            raise ServeError(str(error)) from error
-        except WrongLedgerSecret as error:
-            raise ServeError(
-                f"The key file {settings.db}.key does not belong to {settings.db}: restore it, or start anew with --reset."
-            ) from error
+    with gathered_logs(settings.log_level), _listen(settings.host, settings.port) as listener:
+        sandbox = _open(settings, listener, reset=reset)
         try:
             _run(settings, listener, sandbox)
         finally:
             sandbox.ports.store.close()
-    _logger.info("stopped")
-    flush_logs()
+        _logger.info("stopped")
+
+
+def _open(settings: LocalSettings, listener: socket.socket, *, reset: bool) -> LocalSandbox:
+    try:
+        if reset:
+            _delete_ledger(Path(settings.db))
+        return build_local(settings, public_url=_url_of(listener))
+    except (StoreOpenError, SecretFileError) as error:
+        raise ServeError(str(error)) from error
+    except WrongLedgerSecret as error:
+        raise ServeError(
+            f"The key file {settings.db}.key does not belong to {settings.db}: restore it, or start anew with --reset."
+        ) from error
 
 
 def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox) -> None:
@@ -111,11 +112,12 @@ def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     url = _url_of(listener)
-    server = _Server(config, sandbox.dispatcher)
+    server = _Server(config, sandbox)
     server.banner = _BANNER.format(url=url, key=DEMO_API_KEY, db=Path(settings.db).absolute())
     # After its own shutdown uvicorn raises the signal again; by then it has been obeyed.
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: None)
+
     server.run(sockets=[listener])
 
 

@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 import orjson
@@ -31,21 +33,22 @@ class JsonFormatter(logging.Formatter):
 
 
 class GatheringHandler(logging.StreamHandler[TextIO]):
-    """Writes lines in bundles: one system call for each request's line would be a tenth of what the request costs."""
+    """Writes lines in bundles: one system call for each request's line would be a tenth of what the request costs.
+
+    Close it at the end, or the last lines are lost.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
         self._waiting = threading.Event()
-        threading.Thread(target=self._write_behind, name="logs", daemon=True).start()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write_behind, name="logs", daemon=True)
+        self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line for the next bundle, or write it now, and all before it, if it is a warning or worse."""
-        try:
-            self._lines.append(self.format(record) + self.terminator)
-        except (TypeError, ValueError):
-            # What `logging` does with a record that cannot be formatted: say so on standard error, and go on.
-            self.handleError(record)
+        self._lines.append(self.format(record) + self.terminator)
         if record.levelno >= logging.WARNING:
             self.flush()
         else:
@@ -53,35 +56,56 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
 
     def flush(self) -> None:
         """Write what is gathered."""
-        with self.lock or threading.RLock():
+        self.acquire()
+        try:
             lines, self._lines = self._lines, []
             if lines:
                 self.stream.write("".join(lines))
-            super().flush()
+                self.stream.flush()
+        finally:
+            self.release()
+
+    def close(self) -> None:
+        """Write what is gathered, and stop."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.set()
+            self._writer.join()
+            self.flush()
+        super().close()
 
     def _write_behind(self) -> None:
-        while True:
+        while not self._closed:
             self._waiting.wait()
             self._waiting.clear()
-            time.sleep(FLUSH_S)
-            self.flush()
+            if not self._closed:
+                time.sleep(FLUSH_S)
+                self.flush()
 
 
-def configure_logs(level: str, stream: TextIO | None = None, *, gather: bool = False) -> None:
-    """Send the package's logs, and warnings of the libraries below it, to the stream (standard error by default).
+def configure_logs(level: str) -> None:
+    """Send the package's logs, and warnings of the libraries below it, to standard error."""
+    _install(logging.StreamHandler(), level)
 
-    gather: write lines in bundles; for a process that lives on between requests, which a Lambda function does not.
-    """
-    handler = GatheringHandler(stream) if gather else logging.StreamHandler(stream)
+
+@contextmanager
+def gathered_logs(level: str) -> Iterator[None]:
+    """The same in bundles, for a process that lives on between requests, which a Lambda function does not."""
+    # No line says which thread or source line it came from, so nobody has to find out. Source: Python's logging HOWTO.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
+    handler = GatheringHandler()
+    _install(handler, level)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def _install(handler: logging.Handler, level: str) -> None:
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("sandbox").setLevel(level.upper())
-
-
-def flush_logs() -> None:
-    """Write what is gathered; called before the process ends."""
-    for handler in logging.getLogger().handlers:
-        handler.flush()
-

@@ -348,12 +348,13 @@ class Dispatcher:
             lane.running -= 1
             if not lane.running and not lane.waiting:
                 self._lanes.pop(lane.endpoint_id, None)
-            if not done.cancelled() and (error := done.exception()) is not None:
+            if done.cancelled():
+                return
+            if (error := done.exception()) is not None:
                 # A defect: made visible, and not repeated before the lease ends.
                 _logger.error("an attempt failed in the sandbox itself", exc_info=error)
-            elif not done.cancelled():
-                self._make_ready(lane)
-                self._start_attempts()
+            self._make_ready(lane)
+            self._start_attempts()
 
         task.add_done_callback(finished)
 

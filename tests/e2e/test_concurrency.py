@@ -12,7 +12,8 @@ import pytest
 from tests.e2e.infra.client import Client, accepted, new_key
 from tests.e2e.infra.server import DEADLINE_S, Server
 
-pytestmark = pytest.mark.e2e
+# One worker, so that one sandbox is started for all of them.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("concurrency")]
 
 AT_ONCE = 50
 

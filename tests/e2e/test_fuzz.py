@@ -23,7 +23,8 @@ from tests.e2e.infra.contract import CONTRACT_FILE, METHODS, load_contract
 from tests.e2e.infra.receiver import Receiver
 from tests.e2e.infra.server import ROOT, Server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+# One worker, so that there is one run.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("fuzz")]
 
 CONFIGURATION = ROOT / "contracts" / "fuzz" / "schemathesis.toml"
 SEED = os.environ.get("FUZZ_SEED", "7391")

@@ -27,7 +27,8 @@ import pytest
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key, refused
 from tests.e2e.infra.server import Server
 
-pytestmark = pytest.mark.e2e
+# One worker, so that one sandbox is started for all of them.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("secrets")]
 
 CVC: Final = "7391"
 SHORT_CVC: Final = "739"

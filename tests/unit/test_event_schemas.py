@@ -1,0 +1,352 @@
+"""The events' JSON Schemas: made from the contract, and what every event that the services make is valid against."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+
+from contracts.events.generate import DIRECTORY, DRAFT, event_schemas, text_of
+from handlers.bootstrap import BODY_BYTES_MAX, HANDLERS
+from handlers.domain.triggers import HEADER
+from handlers.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from handlers.http.app import HttpOptions, build_app
+from handlers.http.contract import load_contract
+from handlers.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
+from handlers.services.events import EVENT_PREFIX, Event, event_of, list_events
+from handlers.services.ports import Ports, Record
+from handlers.services.receiver_grader import make_test_event
+from handlers.services.webhook_deliveries import attempt_delivery, get_delivery, plan_deliveries, plan_test
+from handlers.services.webhook_endpoints import create_endpoint
+from handlers.settings import contract_path
+from tests.e2e.infra.contract import Contract
+from tests.fakes import MemoryStore, make_ports
+from tests.integration.http_contract import ask
+from tests.model.calls import (
+    ACCOUNT,
+    CAPTURE_DECLINED_NUMBER,
+    DECLINED_NUMBER,
+    authorize,
+    capture,
+    card_with,
+    id_of,
+    increment,
+    refund,
+    void,
+)
+from tests.model.receivers import Script
+
+Json = dict[str, Any]
+
+CONTRACT: Json = yaml.safe_load(contract_path().read_text("utf-8"))
+TYPES = [*EVENT_TYPES.values(), TEST_EVENT_TYPE]
+SCHEMAS: dict[str, Json] = {
+    event_type: json.loads((DIRECTORY / f"{event_type}.json").read_text("utf-8")) for event_type in TYPES
+}
+
+PAYLOAD_BYTES_MAX = 20_000
+"""Source: Standard Webhooks 1.0.0, "Payload size"."""
+
+
+def faults(payload: Any, schema: Json) -> list[str]:
+    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(payload)]
+
+
+def unnamed(payload: Any, schema: Json) -> list[str]:
+    """Where the payload has a member that the schema does not name."""
+
+    def members(node: Json) -> dict[str, list[Json]] | None:
+        """The schemas of the members that a schema names; None where it lets any name pass."""
+        found: dict[str, list[Json]] = {}
+        open_ended = True
+        for part in parts(node):
+            if isinstance(part.get("additionalProperties"), dict):
+                return None
+            for name, value in part.get("properties", {}).items():
+                open_ended = False
+                found.setdefault(name, []).append(value)
+        return None if open_ended else found
+
+    def parts(node: Json) -> Iterator[Json]:
+        yield node
+        if "$ref" in node:
+            yield from parts(schema["$defs"][node["$ref"].removeprefix("#/$defs/")])
+        for each in node.get("allOf", []):
+            yield from parts(each)
+
+    def walk(value: Any, nodes: list[Json], path: str) -> Iterator[str]:
+        if isinstance(value, list):
+            for node in nodes:
+                for part in parts(node):
+                    for each in value if "items" in part else ():
+                        yield from walk(each, [part["items"]], f"{path}[]")
+        if isinstance(value, dict):
+            known = members({"allOf": nodes})
+            for name, member in value.items() if known is not None else ():
+                if known is not None and name not in known:
+                    yield f"{path}.{name}"
+                elif known is not None:
+                    yield from walk(member, known[name], f"{path}.{name}")
+
+    return list(walk(payload, [schema], "$"))
+
+
+# --- the files -------------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_schemas_are_those_that_the_contract_makes() -> None:
+    """After a change to the contract: python -m contracts.events.generate"""
+    made = {f"{event_type}.json": text_of(schema) for event_type, schema in event_schemas(CONTRACT).items()}
+    committed = {file.name: file.read_text("utf-8") for file in DIRECTORY.glob("*.json")}
+    assert committed == made
+
+
+def test_there_is_a_schema_for_every_type_that_the_contract_and_the_code_know() -> None:
+    contract_types = CONTRACT["components"]["schemas"]["EventType"]["enum"]
+    assert contract_types == list(EVENT_TYPES.values())
+    assert {file.stem for file in DIRECTORY.glob("*.json")} == set(TYPES)
+
+
+@pytest.mark.parametrize("event_type", TYPES)
+def test_a_schema_is_of_the_draft_and_stands_alone(event_type: str) -> None:
+    schema = SCHEMAS[event_type]
+    assert schema["$schema"] == DRAFT
+    assert schema["title"] == event_type
+    assert schema["description"].endswith(".")
+    Draft202012Validator.check_schema(schema)
+    text = json.dumps(schema)
+    assert "#/components" not in text
+    assert '"nullable"' not in text
+    for reference in _references(schema):
+        assert reference.startswith("#/$defs/")
+        assert reference.removeprefix("#/$defs/") in schema["$defs"]
+    assert {reference.removeprefix("#/$defs/") for reference in _references(schema)} == set(schema["$defs"])
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+# --- the events ------------------------------------------------------------------------------------------------------
+
+
+def everything_that_happens(ports: Ports) -> list[Event]:
+    """An account's life with an event of every type, as the services make them."""
+    approved = id_of(authorize(ports, "a", merchant_reference="order-1", metadata={"cart": "c-77"}))
+    bare = id_of(authorize(ports, "b", card=card_with(cvc=None, holder_name=None)))
+    authorize(ports, "c", card=card_with(number=DECLINED_NUMBER))
+    increment(ports, approved)
+    increment(ports, approved, "i-declined", simulate="do_not_honor")
+    capture(ports, approved, "c-part", amount=100, metadata={"part": "1"})
+    capture(ports, approved, "c-final", final=True)
+    failing = id_of(authorize(ports, "d", card=card_with(number=CAPTURE_DECLINED_NUMBER)))
+    capture(ports, failing)
+    refund(ports, approved, amount=50)
+    refund(ports, approved, "r-declined", simulate="response_code=91")
+    void(ports, bare)
+    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
+    first = event_of(_record(ports, approved))
+    for delivery_id, answer in zip(plan_deliveries(ports, first), [410], strict=True):
+        asyncio.run(attempt_delivery(ports, Script(answer), delivery_id))
+    page = list_events(ports, ACCOUNT, types=[], limit=100, cursor=None)
+    return [*page.items, make_test_event(ports, ACCOUNT, endpoint.endpoint_id)]
+
+
+def _record(ports: Ports, record_id: str) -> Record:
+    (record,) = ports.store.get([record_id])
+    assert record is not None
+    return record
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    return everything_that_happens(make_ports())
+
+
+def test_every_type_of_event_happens(events: list[Event]) -> None:
+    assert {event.type for event in events} == set(TYPES)
+
+
+def test_every_event_is_valid_against_the_schema_of_its_type_and_has_nothing_that_it_does_not_name(
+    events: list[Event],
+) -> None:
+    for event in events:
+        assert faults(event.payload, SCHEMAS[event.type]) == [], event.type
+        assert unnamed(event.payload, SCHEMAS[event.type]) == [], event.type
+
+
+def test_what_is_delivered_is_valid_as_it_is_read_from_the_wire(events: list[Event]) -> None:
+    ports = make_ports()
+    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
+    for event in events:
+        planned = plan_test(ports, ACCOUNT, endpoint.endpoint_id, event)
+        payload = json.loads(get_delivery(ports, ACCOUNT, planned.delivery_id).body)
+        assert faults(payload, SCHEMAS[event.type]) == []
+
+
+def test_every_event_is_valid_against_the_contract_too(events: list[Event]) -> None:
+    contract = Contract(CONTRACT)
+    for event in events:
+        assert contract.faults(event.payload, {"$ref": "#/components/schemas/EventPayload"}) == []
+        if event.type != TEST_EVENT_TYPE:
+            shown = {"event_id": event.id, **event.payload}
+            assert contract.faults(shown, {"$ref": "#/components/schemas/Event"}) == []
+
+
+def test_an_event_is_valid_against_no_other_types_schema(events: list[Event]) -> None:
+    for event in events:
+        for event_type in TYPES:
+            renamed = {**event.payload, "type": event_type}
+            accepted = faults(renamed, SCHEMAS[event_type]) == []
+            # A test's data is part of what is said of a disabled endpoint.
+            expected = event_type == event.type or (event.type, event_type) == (
+                "webhook_endpoint.disabled",
+                TEST_EVENT_TYPE,
+            )
+            assert accepted is expected, (event.type, event_type)
+
+
+def test_a_schema_refuses_an_event_that_lacks_a_required_member_or_has_one_of_another_type(
+    events: list[Event],
+) -> None:
+    for event in events:
+        schema = SCHEMAS[event.type]
+        for path in _paths(event.payload):
+            if path[-1:] == ["metadata"] or "metadata" in path[:-1]:
+                continue
+            changed = copy.deepcopy(event.payload)
+            parent: Any = changed
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = 1.5
+            assert faults(changed, schema), path
+            if isinstance(path[-1], str) and path[-1] != "final":
+                del parent[path[-1]]
+                assert faults(changed, schema), path
+
+
+def _paths(node: Any) -> Iterator[list[str | int]]:
+    members: Any = ()
+    if isinstance(node, dict):
+        members = node.items()
+    elif isinstance(node, list):
+        members = enumerate(node)
+    for name, value in members:
+        yield [name]
+        for path in _paths(value):
+            yield [name, *path]
+
+
+def test_the_contracts_examples_of_events_are_valid() -> None:
+    found = [
+        example["value"]
+        for example in CONTRACT["components"]["examples"].values()
+        if isinstance(example["value"], dict) and example["value"].get("type") in SCHEMAS
+    ]
+    assert len(found) >= 2
+    for value in found:
+        # An inbox takes more than what the sandbox sends.
+        if "event_id" in value:
+            payload = {name: member for name, member in value.items() if name != "event_id"}
+            assert faults(payload, SCHEMAS[value["type"]]) == []
+
+
+def test_the_check_for_members_that_are_not_named_finds_them(events: list[Event]) -> None:
+    for event in events:
+        schema = SCHEMAS[event.type]
+        assert unnamed({**event.payload, "extra": 1}, schema) == ["$.extra"]
+        data = {**event.data, "extra": 1}
+        assert unnamed({**event.payload, "data": data}, schema) == ["$.data.extra"]
+    captured = next(event for event in events if event.type == "payment.captured")
+    card = {**captured.data["card"], "number": "4242"}
+    payload = {**captured.payload, "data": {**captured.data, "card": card}}
+    assert unnamed(payload, SCHEMAS["payment.captured"]) == ["$.data.card.number"]
+
+
+# --- the size --------------------------------------------------------------------------------------------------------
+
+
+class Largest:
+    """The API with its own limits, on a ledger in memory."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.ports = make_ports(self.store)
+        ensure_demo_account(self.ports)
+        options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+        contract = load_contract(Path(contract_path()))
+        self.app = build_app(contract, HANDLERS, self.ports, authenticate=authenticate, options=options)
+
+    def post(self, path: str, body: Json, **headers: str) -> str:
+        """Post a body that is filled up to the last byte that is taken; answers the id of what it made."""
+        # Twenty of the longest values, of characters that take the most bytes; the rest is one long name.
+        metadata = {f"{number:02}": "\U0001f4b3" * 200 for number in range(19)}
+        filled = {**body, "merchant_reference": "\U0001f4b3" * 100, "metadata": metadata}
+        spare = BODY_BYTES_MAX - len(self._bytes({**filled, "metadata": {**metadata, "": ""}}))
+        filled["metadata"] = {**metadata, "\u00e9" * (spare // 2) + "e" * (spare % 2): ""}
+        raw = self._bytes(filled)
+        assert len(raw) == BODY_BYTES_MAX
+        known = {"x-api-key": DEMO_API_KEY, "content-type": "application/json", "x-idempotency-key": path}
+        given = {**known, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        one_more = ask(self.app, "POST", path, headers=given, body=raw + b" ")
+        assert one_more.status == 413
+        answer = ask(self.app, "POST", path, headers=given, body=raw)
+        assert answer.status == 201, answer.body
+        transaction_id: str = answer.json["transaction_id"]
+        return transaction_id
+
+    def payload_bytes(self, transaction_id: str) -> int:
+        event = event_of(_record(self.ports, transaction_id))
+        assert event.id == EVENT_PREFIX + transaction_id
+        endpoint, _ = create_endpoint(self.ports, "acct_demo", url="https://shop.example/hook")
+        planned = plan_test(self.ports, "acct_demo", endpoint.endpoint_id, event)
+        assert faults(event.payload, SCHEMAS[event.type]) == []
+        return len(planned.body.encode())
+
+    @staticmethod
+    def _bytes(value: Json) -> bytes:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_the_payload_of_the_largest_request_that_is_taken_stays_under_20_kb() -> None:
+    largest = Largest()
+    simulate = "approve; cvc=N; avs=N; risk=elevated; capture=withdrawal_count_limit_exceeded"
+    name = "SIMULATE approve".ljust(100)
+    card = {"number": "4000000000009995", "exp_month": 12, "exp_year": 2030, "holder_name": name}
+    body = {"amount": 900_051, "currency": "KWD", "card": card}
+    header = HEADER.replace("-", "_")
+    made = [largest.post("/v1/authorize", body, **{header: simulate})]
+    operation = {"authorization_id": made[0]}
+    made.append(largest.post("/v1/increment", {**operation, "amount": 900_000_000_000}))
+    made.append(largest.post("/v1/capture", {**operation, "final": False, "amount": 1}))
+    made.append(largest.post("/v1/refund", operation, **{header: "withdrawal_count_limit_exceeded"}))
+    made.append(largest.post("/v1/void", operation))
+    sizes = [largest.payload_bytes(transaction_id) for transaction_id in made]
+    assert max(sizes) < PAYLOAD_BYTES_MAX
+    # They are as large as they can be: the limit on requests is what keeps them under.
+    assert min(sizes) > BODY_BYTES_MAX, sizes
+
+
+def test_the_payload_about_the_longest_url_stays_under_20_kb() -> None:
+    ports = make_ports()
+    url = "https://shop.example/?" + "a" * (2048 - len("https://shop.example/?"))
+    endpoint, _ = create_endpoint(ports, ACCOUNT, url=url)
+    event = event_of(authorize(ports).entry.record)
+    asyncio.run(attempt_delivery(ports, Script(410), plan_deliveries(ports, event)[0]))
+    (disabled,) = list_events(ports, ACCOUNT, types=["webhook_endpoint.disabled"], limit=1, cursor=None).items
+    assert disabled.data["url"] == url
+    assert len(json.dumps(disabled.payload)) < PAYLOAD_BYTES_MAX
+    assert endpoint.url == url
