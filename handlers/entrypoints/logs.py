@@ -100,6 +100,7 @@ def gathered_logs(level: str) -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
+        logging.getLogger("sandbox").setLevel(logging.NOTSET)
         handler.close()
 
 

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -130,7 +131,7 @@ async def attempt_delivery(
     lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
         write more: a short one suits where writes are cheap, and processes are killed.
     Answers None when there was nothing to do: it is settled, not yet due, or another process is at it.
-    Raises StoreUnavailable; the delivery is then due again when its lease ends.
+    Raises StoreUnavailable; the delivery is then due again when its lease ends. Cancelled, it is due again at once.
     """
     (record,) = ports.store.get([delivery_id])
     now_ms = ports.clock.now_ms()
@@ -144,6 +145,9 @@ async def attempt_delivery(
         return None
     try:
         attempts = await _send(ports, sender, record, endpoint)
+    except asyncio.CancelledError:
+        lease.give_back()
+        raise
     finally:
         lease.end()
     return _record_outcome(ports, lease.record, endpoint, attempts)
@@ -283,7 +287,7 @@ class _Lease:
 
     def take(self) -> bool:
         """Whether nobody else was faster."""
-        if not self._prolong():
+        if not self._prolong(self._lease_ms):
             return False
         self._set_timer()
         return True
@@ -293,18 +297,23 @@ class _Lease:
         if self._timer is not None:
             self._timer.cancel()
 
+    def give_back(self) -> None:
+        """Make the delivery due again at once, if the ledger can be written."""
+        with suppress(StoreUnavailable):
+            self._prolong(0)
+
     def _renew(self) -> None:
         try:
             # When it is lost, whoever has it, or has settled or redelivered the delivery meanwhile, is in the right.
-            held = self._prolong()
+            held = self._prolong(self._lease_ms)
         except StoreUnavailable:
             held = True
         if held:
             self._set_timer()
 
-    def _prolong(self) -> bool:
+    def _prolong(self, by_ms: int) -> bool:
         now_ms = self._ports.clock.now_ms()
-        prolonged = replace(self.record, version=self.record.version + 1, due_at=now_ms + self._lease_ms)
+        prolonged = replace(self.record, version=self.record.version + 1, due_at=now_ms + by_ms)
         if not isinstance(self._ports.store.commit([], [Update(prolonged)]), Committed):
             return False
         self.record = prolonged

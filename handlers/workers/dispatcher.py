@@ -139,7 +139,7 @@ class Dispatcher:
         self._cpu_s = 0.0
 
     async def run(self) -> None:
-        """Relay and deliver until cancelled; attempts under way are then given up, and due again when their lease ends."""
+        """Relay and deliver until cancelled; attempts under way are then given up, and due again at once."""
         clock = asyncio.get_running_loop().time
         try:
             while True:

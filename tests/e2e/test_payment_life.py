@@ -613,6 +613,8 @@ def test_the_contract_is_served_in_both_forms(demo: Client) -> None:
 
 
 def test_the_documentation_page_and_all_that_it_needs_come_from_the_sandbox(demo: Client) -> None:
+    root = demo.get("/")
+    assert (root.status_code, root.headers["location"]) == (307, "/docs")
     page = demo.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "http://" not in page.text

@@ -129,12 +129,6 @@ def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
     assert str(tmp_path) in complaint("serve", "--port", "0", "--db", str(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_ledger_that_may_not_be_read_is_refused(ledger: Path) -> None:
-    ledger.chmod(0)
-    assert str(ledger) in complaint("serve", "--port", "0", "--db", str(ledger))
-
-
 @pytest.mark.parametrize("content", ["", "not a key\n", "00" * 16 + "\n"])
 def test_a_key_file_that_holds_no_key_is_refused_and_left_alone(ledger: Path, content: str) -> None:
     key_file_of(ledger).write_text(content)

@@ -597,6 +597,19 @@ async def test_what_was_under_way_at_a_kill_arrives_within_seconds_of_the_restar
 
 
 @in_virtual_time
+async def test_what_was_under_way_at_a_stop_arrives_at_the_next_start(home: Home) -> None:
+    home.endpoint()
+    home.town.receivers[URL] = partial(after, 10)
+    home.pay(5)
+    async with home.dispatching():
+        await asyncio.sleep(8)
+    del home.town.receivers[URL]
+    async with home.dispatching():
+        await home.settled(5, within_s=SOON_S)
+    assert len(home.town.posts) == 7
+
+
+@in_virtual_time
 async def test_an_attempt_that_lasts_is_not_begun_again_by_anybody(home: Home) -> None:
     home.endpoint(chaos=Chaos(duplicate=True))
     home.town.receivers[URL] = partial(after, 14)

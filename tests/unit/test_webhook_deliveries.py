@@ -946,23 +946,36 @@ def test_a_short_lease_is_renewed_for_as_long_as_the_attempt_lasts(shop: Shop) -
     assert other.posts == []
 
 
-def test_a_short_lease_ends_soon_after_its_process(shop: Shop) -> None:
+class Hanging(Script):
+    """`Sender` whose receiver never answers."""
+
+    async def send(self, post: Post) -> Reply:
+        self.posts.append(post)
+        await hang(post)
+        raise AssertionError
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_a_process_was_attempting_is_due_soon_after_a_kill_and_at_once_after_a_stop(
+    shop: Shop, killed: bool
+) -> None:
     delivery_id = shop.plan()
+    store = ShakyStore(shop.store)
 
-    async def die() -> None:
-        class Hanging(Script):
-            async def send(self, post: Post) -> Reply:
-                await hang(post)
-                raise AssertionError
-
-        attempt = asyncio.create_task(attempt_delivery(shop.ports, Hanging(), delivery_id, lease_ms=6_000))
+    async def end() -> None:
+        ports = replace(shop.ports, store=store)
+        attempt = asyncio.create_task(attempt_delivery(ports, Hanging(), delivery_id, lease_ms=6_000))
         await asyncio.sleep(10)
+        # Whoever is killed writes nothing any more.
+        store.down = killed
         attempt.cancel()
-        await asyncio.gather(attempt, return_exceptions=True)
-        # Nothing renews it any more.
-        await asyncio.sleep(6)
+        (done,) = await asyncio.gather(attempt, return_exceptions=True)
+        assert isinstance(done, asyncio.CancelledError)
+        if killed:
+            assert await attempt_delivery(shop.ports, Script(), delivery_id) is None
+            await asyncio.sleep(6)
 
-    run_virtually(die(), shop.clock)
+    run_virtually(end(), shop.clock)
     assert shop.deliver(delivery_id, 200).state == "succeeded"
 
 

@@ -1,33 +1,87 @@
-"""A receiver of webhooks on a free port of 127.0.0.1 that takes everything and answers 204."""
+"""A receiver of webhooks on a free port of 127.0.0.1: it takes everything and answers 204, or does as it is told.
 
+It keeps what it was sent, byte for byte. What it answers can be changed at any time, and may depend on the request.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
-from tests.e2e.infra.server import LOOPBACK
+from tests.e2e.infra.server import DEADLINE_S, LOOPBACK, until_deadline
 
 
-class _Taker(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request. target: as it stands in the request line; headers: names in lower case; at_ms: when it was there."""
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.send_response(204)
-        self.end_headers()
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    at_ms: int
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        pass
+    @property
+    def id(self) -> str:
+        """The `webhook-id`."""
+        return self.headers["webhook-id"]
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        payload: dict[str, Any] = json.loads(self.body)
+        return payload
+
+    @property
+    def type(self) -> str:
+        """The event's type."""
+        return str(self.payload["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered. after_s: how long that takes. raw: these bytes, and the end of the connection, in its place."""
+
+    status: int = 204
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    after_s: float = 0.0
+    raw: bytes | None = None
+
+
+HANG: Final = Answer(after_s=DEADLINE_S)
+CUT: Final = Answer(raw=b"")
+
+Behaviour = Callable[[Received], Answer]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A sandbox that is killed in the middle of a webhook is no fault of the receiver's."""
 
 
 class Receiver:
-    """As a context manager it listens until the end of the block."""
+    """As a context manager it listens until the end of the block.
 
-    def __init__(self) -> None:
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), _Taker)
-        self._server.daemon_threads = True
-        self._thread = Thread(target=self._server.serve_forever, daemon=True)
-        self.url = f"http://{LOOPBACK}:{self._server.server_port}/hooks"
+    answer: an answer, or what makes one of a request. unread: how many answers found nobody to read them any more.
+    """
+
+    def __init__(self, answer: Answer | Behaviour | None = None, *, path: str = "/hooks") -> None:
+        self.answer: Answer | Behaviour = answer or Answer()
+        self.unread = 0
+        self._requests: list[Received] = []
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._server = _Server((LOOPBACK, 0), self._handler())
+        # Half a second is how long ending would take, for every receiver.
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.02], daemon=True)
+        self.origin = f"http://{LOOPBACK}:{self._server.server_port}"
+        self.url = self.origin + path
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -36,6 +90,74 @@ class Receiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ending.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    @property
+    def requests(self) -> list[Received]:
+        """What was received so far, in its order."""
+        with self._lock:
+            return list(self._requests)
+
+    @property
+    def ids(self) -> list[str]:
+        """The `webhook-id` of each request."""
+        return [request.id for request in self.requests]
+
+    def wait_for(self, count: int) -> list[Received]:
+        """Everything, once there are so many requests."""
+        for _ in until_deadline(f"{count} requests are there, not {len(self.requests)}"):
+            if len(self.requests) >= count:
+                break
+        return self.requests
+
+    def wait_for_types(self, *types: str) -> list[Received]:
+        """Everything, once there is an event of each of these types."""
+        for _ in until_deadline(f"events of {types} are there"):
+            if set(types) <= {request.type for request in self.requests}:
+                break
+        return self.requests
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                assert len(headers) == len(self.headers), "a header came twice"
+                received = Received(self.path, headers, body, time.time_ns() // 1_000_000)
+                with receiver._lock:
+                    receiver._requests.append(received)
+                answer = receiver.answer(received) if callable(receiver.answer) else receiver.answer
+                if answer.after_s and receiver._ending.wait(answer.after_s):
+                    self.close_connection = True
+                    return
+                try:
+                    self._reply(answer)
+                except OSError:
+                    receiver.unread += 1
+                    self.close_connection = True
+
+            def _reply(self, answer: Answer) -> None:
+                if answer.raw is not None:
+                    self.wfile.write(answer.raw)
+                    self.close_connection = True
+                    return
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                if answer.status != 204:
+                    self.send_header("content-length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+                pass
+
+        return Handler
