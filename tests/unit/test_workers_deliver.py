@@ -572,8 +572,8 @@ def test_a_message_about_an_entry_that_the_account_does_not_have_is_malformed(
         sqs_record(entry_body(sandbox.endpoint(URL + "/2")), "no entry"),
     ]
     assert sandbox.invoke(*records) == ["unknown", "another account's", "no entry"]
-    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["a message is malformed"] * 3
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["a message is malformed"] * 3
     assert sandbox.receivers.posts == []
 
 
