@@ -9,7 +9,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from tests.e2e.infra.client import Client, accepted, new_key
+from tests.e2e.infra.client import Client, accepted, new_key, refused
 from tests.e2e.infra.server import DEADLINE_S, Server
 
 # One worker, so that one sandbox is started for all of them.
@@ -84,6 +84,24 @@ def test_captures_never_take_more_than_was_authorized(clients: list[Client]) -> 
         if response.status_code == 201
     )
     assert left == list(range(0, 100, 10))
+
+
+def test_a_hold_that_many_take_little_from_for_long_is_shared_out_exactly(clients: list[Client]) -> None:
+    """Long enough that a read and its write meet another process's write between them, again and again."""
+    authorization_id = accepted(clients[0].authorize(60), 201)["transaction_id"]
+
+    def capture_until_refused(client: Client) -> list[str]:
+        made = []
+        while (response := client.capture(authorization_id, amount=1)).status_code == 201:
+            made.append(response.json()["transaction_id"])
+        refused(response, 409, "authorization_not_capturable")
+        return made
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [name for made in pool.map(capture_until_refused, islice(cycle(clients), 4)) for name in made]
+    shown = clients[0].transaction(authorization_id)
+    assert len(set(taken)) == len(taken) == shown["balance"]["captured_amount"] == 60
+    assert {member["transaction_id"] for member in shown["family"]} == {authorization_id, *taken}
 
 
 def test_refunds_never_give_back_more_than_was_captured(clients: list[Client]) -> None:

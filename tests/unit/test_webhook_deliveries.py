@@ -634,14 +634,14 @@ def test_the_first_attempts_of_each_are_dropped_and_the_next_one_arrives(shop: S
     script = Script()
     for _ in range(count + 1):
         assert script.posts == []
+        # What never left the house says nothing about the endpoint.
+        assert shop.now.failing_since is None
         shop.wait_until_due(delivery_id)
         shop.attempt(delivery_id, script)
     delivery = shop.read(delivery_id)
     assert (delivery.state, delivery.attempt_count) == ("succeeded", count + 1)
     errors = [attempt.reply.error for attempt in delivery.attempts]
     assert errors == [DROPPED] * count + [None]
-    # What never left the house says nothing about the endpoint.
-    assert shop.now.failing_since is None
 
 
 @pytest.mark.parametrize(

@@ -279,15 +279,20 @@ def test_a_secret_is_shown_once_and_good_for_both_libraries(ports: Ports) -> Non
 def test_no_record_holds_a_secret_in_the_open() -> None:
     store = MemoryStore()
     ports = replace(make_ports(store), secret_box=FileSecretBox(LEDGER_SECRET))
+
+    def check(endpoint_id: str, *shown: str) -> None:
+        kept = json.dumps([[record.id, dict(record.data)] for record in store.records.values()])
+        secrets = signing_secrets(ports, store.records[endpoint_id])
+        assert [format_secret(secret) for secret in secrets] == list(shown)
+        for secret, text in zip(secrets, shown, strict=True):
+            for form in (text, text.removeprefix("whsec_"), secret.decode(), secret.hex()):
+                assert form not in kept
+        assert kept.count('"sealed": "v1.') == len(shown)
+
     endpoint, first = create_endpoint(ports, ACCOUNT, url=URL)
+    check(endpoint.endpoint_id, first)
     _, second = rotate_secret(ports, ACCOUNT, endpoint.endpoint_id, force=False)
-    kept = json.dumps([[record.id, dict(record.data)] for record in store.records.values()])
-    for secret in signing_secrets(ports, store.records[endpoint.endpoint_id]):
-        shown = format_secret(secret)
-        assert shown in (first, second)
-        for form in (shown, shown.removeprefix("whsec_"), secret.decode(), secret.hex()):
-            assert form not in kept
-    assert kept.count('"sealed": "v1.') == 2
+    check(endpoint.endpoint_id, second, first)
 
 
 def test_after_a_rotation_both_secrets_sign_for_a_day_the_new_one_first(
