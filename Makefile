@@ -30,7 +30,7 @@ run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0
 	@exec $(PY) -m handlers.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
 .PHONY: test
-test: environment-dev test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
+test: environment-dev environment-emulator test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
 	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadgroup $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
 
 .PHONY: lint
@@ -68,6 +68,7 @@ lock: environment ## pin and hash every dependency again, after a change in pypr
 	set -ex; \
 	$(LOCK) pyproject.toml -o requirements/run.txt; \
 	$(LOCK) requirements/lambda.in -c requirements/run.txt -o requirements/lambda.txt; \
+	$(LOCK) requirements/emulator.in -o requirements/emulator.txt; \
 	$(LOCK) pyproject.toml requirements/lambda.in --group dev -c requirements/run.txt -o requirements/dev.txt
 
 .PHONY: clean
@@ -96,11 +97,24 @@ environment:
 	pth.exists() and pth.read_text() == here or pth.write_text(here)'
 
 .PHONY: environment-run environment-dev
+# --no-deps: the locked files are complete, and without it pip looks at releases newer than the pins (`coverage[toml]`
+# beside `coverage==...`) and then refuses what it has no hash of.
 environment-run environment-dev: environment-%: environment
 	@cmp -s requirements/$*.txt .venv/.installed-$*.txt || { \
 	  echo "installing requirements/$*.txt"; \
-	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt && \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt && \
 	  cp requirements/$*.txt .venv/.installed-$*.txt; }
+
+# The emulator of AWS has an environment of its own: see requirements/emulator.in.
+EMULATOR := .venv/emulator
+.PHONY: environment-emulator
+environment-emulator: environment
+	@cmp -s requirements/emulator.txt $(EMULATOR)/.installed || { \
+	  echo "installing requirements/emulator.txt"; \
+	  $(PY) -m venv $(EMULATOR) && \
+	  $(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r requirements/emulator.txt && \
+	  cp requirements/emulator.txt $(EMULATOR)/.installed; }
 
 # Without Node.js the TypeScript verifier is left out, said aloud; in CI that is a failure.
 .PHONY: lint-typescript test-typescript
