@@ -87,7 +87,10 @@ class MemoryStore:
             (position, record)
             for record in self.records.values()
             for listed_under, position in [_listing(index, record)]
-            if listed_under == key
+            if (
+                listed_under == key
+                or (index is Index.DUE and listed_under is not None and record.account_id == key)
+            )
             and (after is None or (position < after if newest_first else position > after))
         ]
         found.sort(key=lambda pair: pair[0], reverse=newest_first)

@@ -558,8 +558,10 @@ def test_the_table_is_what_the_architecture_says(client: "DynamoDBClient", dynam
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
     assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {"feed", "card_id", "due"}
-    assert {index["Projection"]["ProjectionType"] for index in table["GlobalSecondaryIndexes"]} == {
-        "KEYS_ONLY"
+    assert {index["IndexName"]: index["Projection"] for index in table["GlobalSecondaryIndexes"]} == {
+        "feed": {"ProjectionType": "KEYS_ONLY"},
+        "card_id": {"ProjectionType": "KEYS_ONLY"},
+        "due": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["account_id"]},
     }
     time_to_live = client.describe_time_to_live(TableName=dynamodb_table)["TimeToLiveDescription"]
     assert time_to_live == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}

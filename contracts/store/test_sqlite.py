@@ -23,6 +23,7 @@ from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, listed_ids, make_
 from contracts.store.sqlite_processes import COUNTER_ID, FILLING
 from handlers.adapters.sqlite import checkpoints, schema
 from handlers.adapters.sqlite import store as sqlite_adapter
+from handlers.adapters.sqlite.schema import SCHEMA_VERSION
 from handlers.adapters.sqlite.store import SqliteStore, StoreOpenError
 from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import DUE_KEY, Change, Committed, Index, Record, Update
@@ -542,11 +543,28 @@ def test_another_applications_database_is_refused_and_left_as_it_is(path: Path) 
 def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
     SqliteStore(path).close()
     with raw(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     remedy = "upgrade the sandbox, or name another file."
-    assert refusal(path) == f"its schema is 2, this sandbox knows 1; {remedy}"
+    assert refusal(path) == f"its schema is 99, this sandbox knows {SCHEMA_VERSION}; {remedy}"
     assert path.read_bytes() == before
+
+
+def test_a_ledger_of_the_first_schema_is_brought_to_this_one(path: Path) -> None:
+    record = make_record(due_at=NOW_MS)
+    with opened(path) as store:
+        store.insert(record)
+    with raw(path) as connection:
+        connection.execute("DROP INDEX records_by_account_due")
+        connection.execute("PRAGMA user_version = 1")
+    with opened(path) as store:
+        assert store.page(Index.DUE, record.account_id).records == [record]
+    with raw(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT id FROM records WHERE due_at IS NOT NULL AND account_id = 'a' ORDER BY due_at, id"
+        ).fetchall()
+    assert "records_by_account_due" in str(plan)
 
 
 def test_a_damaged_ledger_is_refused(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from handlers.domain.errors import Quota
 from handlers.http.call import Answer, Call
 from handlers.http.contract import Operation
+from handlers.services.controls import account_ports
 from handlers.services.ports import Ports, Principal
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class Exchange:
 
     def to_call(self, ports: Ports, plan: Plan) -> Call:
         """What the handler is given."""
+        principal = self.principal
+        if principal is not None and principal.controlled:
+            ports = account_ports(ports, principal.account_id)
         return Call(
             ports=ports,
             operation_id=plan.operation.operation_id,

@@ -68,7 +68,8 @@ def authenticate(ports: Ports, secret: str) -> Principal:
     (record,) = ports.store.get([key_id])
     if record is None or record.kind != "api_key" or record.data["revoked_at"] is not None:
         raise ApiKeyInvalid("The key in x-api-key is unknown or was revoked.")
-    principal = Principal(record.account_id, key_id, record.data["plan"])
+    controlled = record.data.get("controlled", False)
+    principal = Principal(record.account_id, key_id, record.data["plan"], controlled)
     ports.principals.put(principal)
     return principal
 
@@ -107,14 +108,14 @@ def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewAp
         keys = _keys_of(account)
         if sum(key.revoked_at is None for key in keys) >= API_KEYS_MAX:
             raise ApiKeyLimitReached(f"An account can have {API_KEYS_MAX} usable API keys; revoke one first.")
-        now_ms = ports.clock.now_ms()
+        now_ms = ports.wall_clock.now_ms()
         api_key = _describe(secret, label, now_ms)
         # Revoked keys are listed for the record, but not without end.
         kept = [key for key in keys if key.revoked_at is None] + [key for key in keys if key.revoked_at][
             -API_KEYS_MAX:
         ]
         kept.sort(key=lambda key: (key.created_at, key.key_id))
-        record = _key_record(account_id, account.data["plan"], api_key)
+        record = _key_record(account, api_key)
         update = Update(_with_keys(account, [*kept, api_key]))
         if isinstance(ports.store.commit([record], [update]), Committed):
             return NewApiKey(api_key, secret)
@@ -138,7 +139,7 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
             raise ApiKeyNotFound("The account has no API key of this id.")
         if listed.revoked_at is not None:
             return
-        now_ms = ports.clock.now_ms()
+        now_ms = ports.wall_clock.now_ms()
         changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
         revoked = replace(record, version=record.version + 1, data={**record.data, "revoked_at": now_ms})
         updates = [Update(revoked), Update(_with_keys(account, changed))]
@@ -148,10 +149,29 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
     raise _busy()
 
 
+def mark_controlled(ports: Ports, account_id: str, controls: Record) -> bool:
+    """Write the account's first controls, and mark the account and its keys, so that every request asks for them.
+
+    Answers False when another change got there first.
+    """
+    account = _read_account(ports, account_id)
+    key_ids = [key.key_id for key in _keys_of(account) if key.revoked_at is None]
+    marked = [
+        replace(record, version=record.version + 1, data={**record.data, "controlled": True})
+        for record in [account, *ports.store.get(key_ids)]
+        if record is not None
+    ]
+    if not isinstance(ports.store.commit([controls], [Update(record) for record in marked]), Committed):
+        return False
+    for key_id in key_ids:
+        ports.principals.forget(key_id)
+    return True
+
+
 def _write_account(
     ports: Ports, account_id: AccountId, name: str | None, plan: str, secret: str
 ) -> tuple[Account, NewApiKey]:
-    now_ms = ports.clock.now_ms()
+    now_ms = ports.wall_clock.now_ms()
     api_key = _describe(secret, None, now_ms)
     empty = Record(
         id=account_id,
@@ -162,7 +182,7 @@ def _write_account(
         data={"name": name, "plan": plan},
     )
     record = _with_keys(empty, [api_key])
-    ports.store.commit([record, _key_record(account_id, plan, api_key)], [])
+    ports.store.commit([record, _key_record(record, api_key)], [])
     return _account_of(record), NewApiKey(api_key, secret)
 
 
@@ -195,14 +215,17 @@ def _key_data(key: ApiKey) -> Mapping[str, Any]:
     }
 
 
-def _key_record(account_id: str, plan: str, key: ApiKey) -> Record:
+def _key_record(account: Record, key: ApiKey) -> Record:
+    data = {"plan": account.data["plan"], "revoked_at": None}
+    if account.data.get("controlled"):
+        data["controlled"] = True
     return Record(
         id=key.key_id,
         kind="api_key",
-        account_id=account_id,
+        account_id=account.account_id,
         version=1,
         created_at=key.created_at,
-        data={"plan": plan, "revoked_at": None},
+        data=data,
     )
 
 

@@ -50,7 +50,7 @@ class Message:
 
 def create_inbox(ports: Ports, account_id: str) -> Inbox:
     """Open an inbox for seven days. Errors: inbox_limit_reached."""
-    now_ms = ports.clock.now_ms()
+    now_ms = ports.wall_clock.now_ms()
     page = ports.store.page(Index.FEED, _feed_key(account_id), limit=200, newest_first=True)
     live = [record for record in page.records if record.created_at + LIFETIME_MS > now_ms]
     if len(live) >= INBOXES_MAX:
@@ -95,7 +95,7 @@ def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes
             kind=MESSAGE_KIND,
             account_id=inbox.account_id,
             version=1,
-            created_at=ports.clock.now_ms(),
+            created_at=ports.wall_clock.now_ms(),
             data={
                 "headers": dict(headers),
                 "body": body.decode("utf-8", "replace"),
@@ -135,7 +135,7 @@ def _verdict(ports: Ports, account_id: str, headers: Mapping[str, str], body: by
         return "missing_header"
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
         return "malformed_timestamp"
-    if abs(ports.clock.now_ms() // SECOND_MS - int(timestamp)) > TOLERANCE_S:
+    if abs(ports.wall_clock.now_ms() // SECOND_MS - int(timestamp)) > TOLERANCE_S:
         return "timestamp_out_of_range"
     endpoints = [
         record
@@ -156,7 +156,7 @@ def _verdict(ports: Ports, account_id: str, headers: Mapping[str, str], body: by
 
 def _read(ports: Ports, inbox_id: str) -> Record:
     (record,) = ports.store.get([inbox_id])
-    if record is None or record.kind != KIND or record.created_at + LIFETIME_MS <= ports.clock.now_ms():
+    if record is None or record.kind != KIND or record.created_at + LIFETIME_MS <= ports.wall_clock.now_ms():
         raise InboxNotFound("There is no inbox of this id.")
     return record
 

@@ -23,7 +23,8 @@ class Record:
     created_at: milliseconds since the Unix epoch; orders the feed and card indexes.
     data: JSON value (str, int, bool, None, list, dict; never a float), opaque to the store.
     feed_key, card_id: the record is listed in the FEED or CARD index under this key; None keeps it out.
-    due_at: milliseconds since the epoch; the record is listed in the DUE index, ordered by it; None keeps it out.
+    due_at: milliseconds since the epoch, by the account's clock; the record is listed in the DUE index, ordered by it,
+        among those of all accounts and among its own account's; None keeps it out.
     """
 
     id: str
@@ -46,7 +47,8 @@ class Index(StrEnum):
 
 
 DUE_KEY = "due"
-"""The one key of the DUE index: everything that has a `due_at`, whatever its account."""
+"""The key under which the DUE index lists everything that has a `due_at`, whatever its account. An account's id is a key
+of its own, for what is due in that account."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -182,12 +184,14 @@ class RateLimiter(Protocol):
 class Principal:
     """Whoever an API key belongs to.
 
-    key_id: the key's public id. plan: the usage plan that limits it.
+    key_id: the key's public id. plan: the usage plan that limits it. controlled: the account has changed something about
+    its world (`services/controls.py`), so that each request has to ask what.
     """
 
     account_id: str
     key_id: str
     plan: str
+    controlled: bool = False
 
 
 class PrincipalCache(Protocol):
@@ -260,7 +264,10 @@ class Sender(Protocol):
 class Ports:
     """All ports, as the services receive them.
 
+    clock: the account's time, where the ports are an account's (`services/controls.py`); otherwise real time.
+    wall_clock: real time, whatever an account's clock says: signatures, API keys, what lives outside the ledger.
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
+    cache_lag_ms: for how long other processes may go on trusting what their `PrincipalCache` remembers.
     sender: posts to receivers, where a request may wait for one.
     public_url: where clients reach the API, without a slash at the end.
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
@@ -276,3 +283,9 @@ class Ports:
     sender: Sender | None = None
     loopback_webhooks: bool = False
     public_url: str = ""
+    wall_clock: Clock = field(default=None)  # type: ignore[assignment]  # `clock`, unless given
+    cache_lag_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if self.wall_clock is None:
+            object.__setattr__(self, "wall_clock", self.clock)

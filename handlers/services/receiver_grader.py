@@ -69,7 +69,7 @@ def make_test_event(ports: Ports, account_id: str, endpoint_id: str) -> Event:
 
 
 def _probes(ports: Ports, account_id: str, endpoint_id: str, secrets: list[bytes]) -> list[_Probe]:
-    now_s = ports.clock.now_ms() // SECOND_MS
+    now_s = ports.wall_clock.now_ms() // SECOND_MS
     event = make_test_event(ports, account_id, endpoint_id)
     body = json.dumps(event.payload, separators=(",", ":")).encode()
     # Other bytes that mean the same. Signed is not what is sent, but all that parsing it and writing it anew can give: so a

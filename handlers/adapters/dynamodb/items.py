@@ -74,6 +74,14 @@ def index_key(index: Index, record: Record) -> str | None:
             return None if record.due_at is None else DUE_KEY
 
 
+def is_listed(index: Index, key: str, record: Record) -> bool:
+    """Whether the index lists the record under this key. The due index also lists it under its account's id."""
+    listed_under = index_key(index, record)
+    return listed_under == key or (
+        index is Index.DUE and listed_under is not None and record.account_id == key
+    )
+
+
 def partition(key: str, shard: int) -> str:
     """The index partition of a key's shard. Two keys never share one: what follows the last `#` is the shard."""
     return f"{key}#{shard}"

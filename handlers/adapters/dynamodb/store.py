@@ -19,8 +19,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from handlers.adapters.dynamodb.items import (
     Item,
     from_item,
-    index_key,
     index_position,
+    is_listed,
     item_key,
     partition,
     sort_key_bound,
@@ -35,6 +35,7 @@ from handlers.adapters.dynamodb.table import (
 )
 from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import (
+    DUE_KEY,
     AlreadyExists,
     CommitResult,
     Committed,
@@ -298,6 +299,10 @@ class DynamoDbStore:
         # Twice a shard's fair share, so that few need a second query; what one read unit holds costs no more.
         chunk = min(count, max(KEYS_PER_READ, 2 * count // shard_count))
         query = self._query_arguments(index, after, chunk, newest_first)
+        if index is Index.DUE and key != DUE_KEY:
+            # One account's are among those of all, and picked out of them by the service.
+            query = _of_account(query, key)
+            key = DUE_KEY
         queries = [_for_partition(query, partition(key, shard)) for shard in range(shard_count)]
         first_pages = [self._readers.submit(self._query, query) for query in queries]
         positions = [
@@ -349,7 +354,7 @@ class DynamoDbStore:
             record
             for candidate in candidates
             if (record := found.get(candidate.id))
-            and index_key(index, record) == key
+            and is_listed(index, key, record)
             and index_position(index, record) == candidate
         ]
 
@@ -380,6 +385,16 @@ _OUTAGES_TRANSLATED: Final = _OutagesTranslated()
 def _for_partition(query: dict[str, Any], name: str) -> dict[str, Any]:
     values = query["ExpressionAttributeValues"]
     return {**query, "ExpressionAttributeValues": {**values, ":partition": {"S": name}}}
+
+
+def _of_account(query: dict[str, Any], account_id: str) -> dict[str, Any]:
+    """The query, answered with one account's positions only. `Limit` counts what is read, so it is left to the service."""
+    return {
+        **{name: value for name, value in query.items() if name != "Limit"},
+        "FilterExpression": "#account = :account",
+        "ExpressionAttributeNames": {**query["ExpressionAttributeNames"], "#account": "account_id"},
+        "ExpressionAttributeValues": {**query["ExpressionAttributeValues"], ":account": {"S": account_id}},
+    }
 
 
 def _response(error: ClientError) -> Mapping[str, Any]:

@@ -61,5 +61,12 @@ def _index_definition(index: Index) -> dict[str, Any]:
             {"AttributeName": PARTITIONS[index], "KeyType": "HASH"},
             {"AttributeName": POSITIONS[index], "KeyType": "RANGE"},
         ],
-        "Projection": {"ProjectionType": "KEYS_ONLY"},
+        "Projection": _projection(index),
     }
+
+
+def _projection(index: Index) -> dict[str, Any]:
+    """Keys only; in the due index also whose a record is, so that what is due in one account can be asked for."""
+    if index is Index.DUE:
+        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["account_id"]}
+    return {"ProjectionType": "KEYS_ONLY"}

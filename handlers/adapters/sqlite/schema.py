@@ -14,7 +14,7 @@ from typing import Final, Literal
 APPLICATION_ID: Final = int.from_bytes(b"PaSb", "big")
 """In the file's header, so that neither this sandbox nor `file(1)` takes another database for a ledger."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Grows with every change to the tables; stands in the header as `user_version`."""
 
 # seq is the order of the change feed: SQLite numbers rows upwards and has one writer at a time, so a row is never
@@ -37,7 +37,13 @@ TABLES: Final = (
     "CREATE INDEX records_by_feed ON records (feed_key, created_at, id) WHERE feed_key IS NOT NULL",
     "CREATE INDEX records_by_card ON records (card_id, created_at, id) WHERE card_id IS NOT NULL",
     "CREATE INDEX records_by_due ON records (due_at, id) WHERE due_at IS NOT NULL",
+    "CREATE INDEX records_by_account_due ON records (account_id, due_at, id) WHERE due_at IS NOT NULL",
 )
+
+UPGRADES: Final = {
+    1: ("CREATE INDEX records_by_account_due ON records (account_id, due_at, id) WHERE due_at IS NOT NULL",),
+}
+"""Schema version to the statements that lead to the next one."""
 
 STATEMENTS_MAX: Final = 64
 """Prepared statements kept; more than this adapter has texts."""
@@ -114,6 +120,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
             _create(connection)
         elif application_id != APPLICATION_ID:
             raise _refusal(path, "it is another application's database", "name another file")
+        elif version in UPGRADES:
+            _upgrade(connection, version)
         elif version != SCHEMA_VERSION:
             raise _refusal(
                 path,
@@ -132,6 +140,14 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a ledger of an earlier version to this one. The statements only ever add, so no record is touched."""
+    for step in range(version, SCHEMA_VERSION):
+        for statement in UPGRADES[step]:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 

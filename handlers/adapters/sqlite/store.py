@@ -67,6 +67,10 @@ _PAGE: Final = {
     )
     for newest_first in (False, True)
 }
+_ACCOUNT_DUE_PAGE: Final = {
+    newest_first: _page_text("due_at IS NOT NULL AND account_id = ?", "due_at", newest_first=newest_first)
+    for newest_first in (False, True)
+}
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
@@ -160,8 +164,10 @@ class SqliteStore:
         start = after or (_LAST if newest_first else _FIRST)
         at_ms = min(max(start.at_ms, _INT64_MIN), _INT64_MAX)
         arguments = (key, at_ms, start.id, limit + 1)
+        of_account = index is Index.DUE and key != DUE_KEY
+        text = _ACCOUNT_DUE_PAGE[newest_first] if of_account else _PAGE[index, newest_first]
         with self._exclusive as connection:
-            rows = connection.execute(_PAGE[index, newest_first], arguments).fetchall()
+            rows = connection.execute(text, arguments).fetchall()
         records = [_record(row) for row in rows[:limit]]
         return Page(records, _position(index, records[-1]) if len(rows) > limit else None)
 
