@@ -7,6 +7,7 @@ Source: the Standard Webhooks specification 1.0.0 (headers, signed content, secr
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -48,6 +49,9 @@ ROTATION_MS: Final = DAY_MS
 
 FAILING_MAX_MS: Final = 5 * DAY_MS
 """How long an endpoint may fail without one success before it is disabled."""
+
+STALE_BY_S: Final = 600
+"""How old a timestamp is made that receivers have to refuse: twice what they tolerate."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_MS: Final = timedelta(milliseconds=1)
@@ -132,6 +136,18 @@ def sign(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
     """One signature: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, the very bytes that are sent."""
     signed = f"{message_id}.{timestamp_s}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
+
+
+def signed_headers(
+    event_id: str, timestamp_s: int, body: bytes, secrets: Sequence[bytes]
+) -> list[tuple[str, str]]:
+    """The headers of a webhook, signed with each of the secrets. Source: Standard Webhooks 1.0.0."""
+    return [
+        ("content-type", "application/json"),
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp_s)),
+        ("webhook-signature", " ".join(sign(secret, event_id, timestamp_s, body) for secret in secrets)),
+    ]
 
 
 def matches(patterns: tuple[str, ...] | list[str], event_type: str) -> bool:

@@ -2,7 +2,7 @@
 
 One at a time and in order. A receiver that cannot be reached is tried a few times, which is enough for one that restarts;
 while it stays away each further event is tried once. What it answers is reported and never asked again: the sandbox's own
-deliveries (`services/webhook_deliveries.py`) are the place to test retries.
+deliveries (`services/webhook_attempts.py`) are the place to test retries.
 """
 
 import json
@@ -19,11 +19,10 @@ import httpx
 from handlers.adapters.webhooks.exchange import USER_AGENT
 from handlers.domain.moments import SECOND_MS
 from handlers.domain.webhook_urls import split_url
-from handlers.domain.webhooks import TIMEOUT_MS, judge
+from handlers.domain.webhooks import TIMEOUT_MS, judge, signed_headers
 from handlers.entrypoints.api_client import causes_of
 from handlers.entrypoints.event_feed import ListedEvent
 from handlers.services.ports import Clock
-from handlers.services.webhook_deliveries import signed_headers
 
 TIMEOUT_S: Final = TIMEOUT_MS // SECOND_MS
 

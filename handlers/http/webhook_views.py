@@ -5,7 +5,7 @@ from typing import Any
 from handlers.domain.moments import SECOND_MS, format_moment
 from handlers.services.events import Event
 from handlers.services.inboxes import Inbox, Message
-from handlers.services.webhook_deliveries import Attempt, Delivery
+from handlers.services.webhook_delivery_records import Attempt, Delivery
 from handlers.services.webhook_endpoints import Endpoint
 
 Json = dict[str, Any]

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from handlers.domain.moments import SECOND_MS
-from handlers.domain.webhooks import TEST_EVENT_TYPE, sign
+from handlers.domain.webhooks import STALE_BY_S, TEST_EVENT_TYPE, sign, signed_headers
 from handlers.services.events import EVENT_PREFIX, Event
 from handlers.services.ports import Ports, Post, Reply, Sender
-from handlers.services.webhook_deliveries import STALE_BY_S, signed_headers
 from handlers.services.webhook_endpoints import read_endpoint, signing_secrets
 
 PROBE_TIMEOUT_MS: Final = 3 * SECOND_MS

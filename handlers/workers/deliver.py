@@ -23,14 +23,9 @@ from handlers.domain.errors import StoreUnavailable
 from handlers.domain.moments import SECOND_MS
 from handlers.services.events import event_of, is_event
 from handlers.services.ports import Ports, Record, Sender
-from handlers.services.webhook_deliveries import (
-    LEASE_MS,
-    PENDING,
-    Delivery,
-    attempt_delivery,
-    delivery_of,
-    plan_deliveries,
-)
+from handlers.services.webhook_attempts import LEASE_MS, attempt_delivery
+from handlers.services.webhook_deliveries import plan_deliveries
+from handlers.services.webhook_delivery_records import PENDING, Delivery, delivery_of
 from handlers.services.webhook_endpoints import list_records, wants
 from handlers.workers.relay import BatchResponse
 

@@ -2,7 +2,7 @@
 
 It follows the ledger's change feed, plans a delivery of each new event for each endpoint, and attempts whatever is due. On
 AWS `relay.py`, `deliver.py` and `sweep.py` do the same from streams, queues and schedules; the rules of both are in
-`services/webhook_deliveries.py`.
+`services/webhook_attempts.py`.
 
 Bounded everywhere: so many attempts at once per endpoint, so many in all, so many deliveries waiting in memory, so much of
 the event loop's time. The rest waits in the ledger, where it is safe. A hanging endpoint fills its own places only: neither
@@ -33,7 +33,9 @@ from handlers.services.ports import (
     Sender,
     Update,
 )
-from handlers.services.webhook_deliveries import KIND, Delivery, attempt_delivery, plan_deliveries
+from handlers.services.webhook_attempts import attempt_delivery
+from handlers.services.webhook_deliveries import plan_deliveries
+from handlers.services.webhook_delivery_records import KIND, Delivery
 
 _logger = logging.getLogger("sandbox.webhooks")
 

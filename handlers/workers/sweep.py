@@ -14,7 +14,7 @@ from typing import Final
 
 from handlers.domain.moments import SECOND_MS
 from handlers.services.ports import DUE_KEY, Clock, Index, Position, Store
-from handlers.services.webhook_deliveries import KIND
+from handlers.services.webhook_delivery_records import KIND
 from handlers.workers.deliver import DeliveryQueue, delivery_message
 
 _logger = logging.getLogger("sandbox.webhooks")

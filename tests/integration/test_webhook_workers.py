@@ -38,7 +38,8 @@ from handlers.domain.moments import MINUTE_MS
 from handlers.domain.webhooks import RETRY_DELAYS_MS
 from handlers.services.events import EVENT_PREFIX
 from handlers.services.ports import Ports
-from handlers.services.webhook_deliveries import Delivery, list_deliveries
+from handlers.services.webhook_deliveries import list_deliveries
+from handlers.services.webhook_delivery_records import Delivery
 from handlers.services.webhook_endpoints import create_endpoint, get_endpoint
 from handlers.workers.deliver import HELD_BACK_FIRST_S
 from tests.fakes import LEDGER_SECRET, FrozenClock, make_ports

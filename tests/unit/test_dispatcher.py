@@ -32,14 +32,8 @@ from handlers.services.ports import (
     Update,
 )
 from handlers.services.receiver_grader import make_test_event
-from handlers.services.webhook_deliveries import (
-    KIND,
-    Delivery,
-    delivery_of,
-    plan_test,
-    redeliver,
-    redeliver_failures,
-)
+from handlers.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
+from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from handlers.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
 from handlers.workers import dispatcher as module
 from handlers.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher

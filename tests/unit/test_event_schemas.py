@@ -21,7 +21,8 @@ from handlers.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_a
 from handlers.services.events import EVENT_PREFIX, Event, event_of, list_events
 from handlers.services.ports import Ports, Record
 from handlers.services.receiver_grader import make_test_event
-from handlers.services.webhook_deliveries import attempt_delivery, get_delivery, plan_deliveries, plan_test
+from handlers.services.webhook_attempts import attempt_delivery
+from handlers.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
 from handlers.services.webhook_endpoints import create_endpoint
 from handlers.settings import contract_path
 from tests.e2e.infra.contract import Contract

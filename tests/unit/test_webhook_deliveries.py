@@ -22,17 +22,11 @@ from handlers.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_
 from handlers.services.events import Event, event_of, list_events
 from handlers.services.ports import CommitResult, Post, Record, Reply, Sender, Update
 from handlers.services.receiver_grader import make_test_event
+from handlers.services.webhook_attempts import DROPPED, LEASE_MS, attempt_delivery
 from handlers.services.webhook_deliveries import (
-    ATTEMPTS_KEPT,
     CANCELLED_AT_ONCE,
-    DROPPED,
-    KIND,
-    LEASE_MS,
     REORDER_MAX_MS,
-    Delivery,
-    attempt_delivery,
     cancel_deliveries,
-    delivery_of,
     get_delivery,
     list_deliveries,
     plan_deliveries,
@@ -40,6 +34,7 @@ from handlers.services.webhook_deliveries import (
     redeliver,
     redeliver_failures,
 )
+from handlers.services.webhook_delivery_records import ATTEMPTS_KEPT, KIND, Delivery, delivery_of
 from handlers.services.webhook_endpoints import (
     Changes,
     Chaos,

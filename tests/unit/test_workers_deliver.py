@@ -14,7 +14,8 @@ from handlers.domain.errors import StoreUnavailable
 from handlers.domain.webhooks import RETRY_DELAYS_MS
 from handlers.services.events import EVENT_PREFIX
 from handlers.services.ports import CommitResult, Index, Page, Position, Post, Record, Reply, Update
-from handlers.services.webhook_deliveries import KIND, LEASE_MS, Delivery, delivery_of
+from handlers.services.webhook_attempts import LEASE_MS
+from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from handlers.services.webhook_endpoints import Chaos, create_endpoint, get_endpoint
 from handlers.workers import deliver
 from handlers.workers.deliver import (
