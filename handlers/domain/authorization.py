@@ -51,7 +51,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Running totals in minor units. released: held once, given back uncaptured by a void or a final capture."""
+    """Running totals in minor units. released: held once, given back uncaptured by a void, a final capture or
+    an expiry."""
 
     authorized: int = 0
     captured: int = 0
@@ -70,13 +71,15 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """As much of an authorization as decisions need. expires_at: milliseconds since the epoch."""
+    """As much of an authorization as decisions need. expires_at: milliseconds since the epoch. expired: what was held
+    then has been given back."""
 
     currency: str
     approved: bool
     expires_at: int
     totals: Totals
     entry_count: int = 0
+    expired: bool = False
 
     def lapsed(self, now_ms: int) -> bool:
         """Whether its validity has ended; what is held then can no longer be captured."""
@@ -92,6 +95,8 @@ class Authorization:
             return Status.DECLINED
         if self.totals.captured:
             return Status.PARTIALLY_CAPTURED if self.capturable(now_ms) else Status.CAPTURED
+        if self.expired:
+            return Status.EXPIRED
         if not self.totals.held:
             return Status.VOIDED
         return Status.EXPIRED if self.lapsed(now_ms) else Status.AUTHORIZED
@@ -155,6 +160,15 @@ def plan_void(authorization: Authorization, *, now_ms: int) -> Movement:
     """
     held = authorization.capturable(now_ms)
     _require(authorization, held > 0, AuthorizationNotVoidable, "voided", now_ms)
+    totals = authorization.totals
+    return Movement(held, replace(totals, released=totals.released + held), held)
+
+
+def plan_expiry(authorization: Authorization, *, now_ms: int) -> Movement | None:
+    """Give back all that is held, as the validity has ended; None when it has not, or nothing is held."""
+    held = authorization.totals.held
+    if not held or not authorization.lapsed(now_ms):
+        return None
     totals = authorization.totals
     return Movement(held, replace(totals, released=totals.released + held), held)
 

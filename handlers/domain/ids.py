@@ -23,6 +23,7 @@ PREFIXES: Final = {
     "refund": "ref_",
     "void": "void_",
     "increment": "inc_",
+    "expiry": "exp_",
 }
 """The kind of an entry to the prefix of its id."""
 
@@ -46,10 +47,17 @@ class EntryIdentity(NamedTuple):
     film_locator: str
 
 
-def identify_entry(secret: bytes, account_id: str, kind: str, idempotency_key: str) -> EntryIdentity:
-    """The identity of the entry that this key makes. The parts are separated by NUL, which none of them can hold."""
-    message = f"entry\0{account_id}\0{kind}\0{idempotency_key}".encode()
-    digest = hmac.digest(secret, message, "sha256")
+def identify_entry(
+    secret: bytes, account_id: str, kind: str, idempotency_key: str, *, generation: int = 0
+) -> EntryIdentity:
+    """The identity of the entry that this key makes. The parts are separated by NUL, which none of them can hold.
+
+    generation: how often the key was used and forgotten before.
+    """
+    message = f"entry\0{account_id}\0{kind}\0{idempotency_key}"
+    if generation:
+        message += f"\0{generation}"
+    digest = hmac.digest(secret, message.encode(), "sha256")
     text = digest.hex()
     return EntryIdentity(
         id=TransactionId(PREFIXES[kind] + text[:_ID_DIGITS]),

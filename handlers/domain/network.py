@@ -96,6 +96,7 @@ MESSAGE_TYPES: Final = {
     "capture": "0220",
     "refund": "0200",
     "void": "0400",
+    "expiry": "0420",
 }
 """Kind of entry to the ISO 8583 message type that asks for it."""
 

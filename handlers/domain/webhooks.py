@@ -66,6 +66,7 @@ EVENT_TYPES: Final = {
     ("void", False): "payment.voided",
     ("increment", False): "payment.incremented",
     ("increment", True): "payment.increment_declined",
+    ("expiry", False): "payment.expired",
     ("endpoint_disabled", False): "webhook_endpoint.disabled",
 }
 """Kind of an entry, and whether it was declined, to the type of its event."""

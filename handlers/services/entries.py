@@ -7,20 +7,25 @@ field by field, and no fingerprint is needed. Everything but an authorization's 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from handlers.domain.authorization import Authorization, Movement, Totals
 from handlers.domain.errors import FieldError, IdempotencyKeyReused
 from handlers.domain.ids import EntryIdentity, acquirer_reference, retrieval_reference
-from handlers.domain.moments import format_moment
+from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.network import Decline
 from handlers.domain.postings import Posting
 from handlers.domain.triggers import Simulation
 from handlers.services.ports import Record
 
 AUTHORIZATION = "authorization"
+EXPIRY = "expiry"
 SUCCEEDED = "succeeded"
 DECLINED = "declined"
+
+
+KEY_RETENTION_MS: Final = DAY_MS
+"""How long an idempotency key stands for the entry that it made; afterwards it is as good as new."""
 
 
 class StoredTotals(TypedDict):
@@ -50,7 +55,8 @@ class EntryData(_EntryData, total=False):
     amount: minor units of `currency`; what was moved, or would have been. card: brand, last4, funding, exp_month,
     exp_year, holder_name. decline: decline code and response code. totals: of the authorization; running in the
     authorization itself, as this entry left them in every other. cvc, avs, risk, expires_at (milliseconds),
-    capture_decline, entries (ids, oldest first): in authorizations only. authorization_id, authorization_status: in
+    capture_decline, expired (what it held was released because its time was over), entries (ids, oldest first): in
+    authorizations only. authorization_id, authorization_status: in
     all others.
     """
 
@@ -59,6 +65,7 @@ class EntryData(_EntryData, total=False):
     risk: str
     expires_at: int
     capture_decline: str
+    expired: bool
     entries: list[str]
     authorization_id: str
     authorization_status: str
@@ -134,6 +141,7 @@ def authorization_of(record: Record) -> Authorization:
         expires_at=data["expires_at"],
         totals=Totals(**data["totals"]),
         entry_count=len(data["entries"]),
+        expired=data.get("expired", False),
     )
 
 
@@ -180,6 +188,11 @@ def with_movement(record: Record, movement: Movement, entry_id: str) -> Record:
         data=after,
         due_at=data["expires_at"] if movement.totals.held else None,
     )
+
+
+def key_is_forgotten(existing: Record, now_ms: int) -> bool:
+    """Whether the idempotency key that made this entry may be used for another one by now."""
+    return now_ms - existing.created_at >= KEY_RETENTION_MS
 
 
 def require_same_request(existing: Record, request: Mapping[str, Any]) -> None:

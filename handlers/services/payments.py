@@ -7,13 +7,13 @@ comes from the idempotency key, so a repeat finds the first entry instead of wri
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 from handlers.domain import postings
 from handlers.domain.authorization import (
     VALIDITY_MS,
     Authorization,
-    Movement,
     Totals,
     plan_capture,
     plan_increment,
@@ -29,14 +29,13 @@ from handlers.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
-from handlers.domain.ids import EntryIdentity, TransactionId, identify_card, identify_entry
+from handlers.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
 from handlers.domain.moments import day_of
-from handlers.domain.network import Decline
-from handlers.domain.postings import Posting
-from handlers.domain.triggers import HEADER, NO_TRIGGER, Simulation, decide_authorization, decide_operation
+from handlers.domain.triggers import HEADER, NO_TRIGGER, Decision, decide_authorization, decide_operation
 from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
-from handlers.services.ports import AlreadyExists, Committed, Ports, Record, Update
+from handlers.services.follow_ups import FollowUp, make_follow_up
+from handlers.services.ports import AlreadyExists, Committed, Ports, Record, Stale, Update
 
 RACES_MAX: Final = 64
 """How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
@@ -100,7 +99,28 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     decision = decide_authorization(
         card, command.amount, command.simulate, year=today.year, month=today.month
     )
-    identity = identify_entry(ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key)
+    for generation in count():
+        identity = identify_entry(
+            ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key, generation=generation
+        )
+        record = _authorization_record(account_id, command, identity, card_id, request, decision, now_ms)
+        existing = ports.store.insert(record)
+        if existing is None:
+            return Outcome(entries.as_created(record), replayed=False)
+        if not entries.key_is_forgotten(existing, now_ms):
+            break
+    return _replay(existing, request)
+
+
+def _authorization_record(
+    account_id: str,
+    command: Authorize,
+    identity: EntryIdentity,
+    card_id: CardId,
+    request: dict[str, Any],
+    decision: Decision,
+    now_ms: int,
+) -> Record:
     approved = decision.decline is None
     totals = Totals(authorized=command.amount) if approved else Totals()
     expires_at = now_ms + VALIDITY_MS
@@ -108,7 +128,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         "request": request,
         "amount": command.amount,
         "currency": command.currency,
-        "card": _card_data(card),
+        "card": _card_data(command.card),
         "decline": entries.decline_data(decision.decline),
         "network": entries.network_data(
             identity, now_ms, code=identity.authorization_code if approved else None
@@ -124,7 +144,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     }
     if decision.capture_decline is not None:
         data["capture_decline"] = decision.capture_decline
-    record = Record(
+    return Record(
         id=identity.id,
         kind=AUTHORIZATION,
         account_id=account_id,
@@ -135,10 +155,6 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         card_id=card_id,
         due_at=expires_at if approved else None,
     )
-    existing = ports.store.insert(record)
-    if existing is None:
-        return Outcome(entries.as_created(record), replayed=False)
-    return _replay(existing, request)
 
 
 def capture_payment(ports: Ports, account_id: str, command: Operation, *, idempotency_key: str) -> Outcome:
@@ -155,12 +171,12 @@ def capture_payment(ports: Ports, account_id: str, command: Operation, *, idempo
     Source: ISO 8583 advice 0220; draft-ietf-httpapi-idempotency-key-header.
     """
 
-    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> FollowUp:
         movement = plan_capture(authorization, command.amount, final=command.final, now_ms=now_ms)
         standing = entries.data_of(record).get("capture_decline")
         decline, simulation = decide_operation(command.simulate, standing)
         moved = postings.capture(movement.amount, movement.released)
-        return _Plan(movement, moved, decline, simulation)
+        return FollowUp(movement, moved, decline, simulation)
 
     return _operate(ports, account_id, "capture", command, plan, idempotency_key)
 
@@ -178,10 +194,10 @@ def refund_payment(ports: Ports, account_id: str, command: Operation, *, idempot
     Source: ISO 8583 message 0200 with processing code 20.
     """
 
-    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> FollowUp:
         movement = plan_refund(authorization, command.amount, now_ms=now_ms)
         decline, simulation = decide_operation(command.simulate, None)
-        return _Plan(movement, postings.refund(movement.amount), decline, simulation)
+        return FollowUp(movement, postings.refund(movement.amount), decline, simulation)
 
     return _operate(ports, account_id, "refund", command, plan, idempotency_key)
 
@@ -198,9 +214,9 @@ def void_payment(ports: Ports, account_id: str, command: Operation, *, idempoten
     Source: ISO 8583 reversal 0400. A reversal is an advice: issuers cannot decline it.
     """
 
-    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> FollowUp:
         movement = plan_void(authorization, now_ms=now_ms)
-        return _Plan(movement, postings.release(movement.amount), None, NO_TRIGGER)
+        return FollowUp(movement, postings.release(movement.amount), None, NO_TRIGGER)
 
     return _operate(ports, account_id, "void", command, plan, idempotency_key)
 
@@ -220,34 +236,27 @@ def increment_payment(ports: Ports, account_id: str, command: Operation, *, idem
     amount = command.amount
     assert amount is not None, "the contract requires an increment's amount"
 
-    def plan(record: Record, authorization: Authorization, now_ms: int) -> _Plan:
+    def plan(record: Record, authorization: Authorization, now_ms: int) -> FollowUp:
         movement = plan_increment(authorization, amount, now_ms=now_ms)
         decline, simulation = decide_operation(command.simulate, None)
-        return _Plan(movement, postings.hold(amount), decline, simulation)
+        return FollowUp(movement, postings.hold(amount), decline, simulation)
 
     return _operate(ports, account_id, "increment", command, plan, idempotency_key)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What an operation would do if the issuer agrees, and whether it does."""
-
-    movement: Movement
-    postings: list[Posting]
-    decline: Decline | None
-    simulation: Simulation
-
-
-_Planner = Callable[[Record, Authorization, int], _Plan]
+_Planner = Callable[[Record, Authorization, int], FollowUp]
 
 
 def _operate(
     ports: Ports, account_id: str, kind: str, command: Operation, planner: _Planner, idempotency_key: str
 ) -> Outcome:
     """Read the authorization, decide, write; when another operation was faster, read and decide again."""
-    identity = identify_entry(ports.ledger_secret, account_id, kind, idempotency_key)
     request = _operation_request(command)
-    for _ in range(RACES_MAX):
+    generation = races = 0
+    while races < RACES_MAX:
+        identity = identify_entry(
+            ports.ledger_secret, account_id, kind, idempotency_key, generation=generation
+        )
         now_ms = ports.clock.now_ms()
         try:
             authorization = _get_authorization(ports, account_id, command.authorization_id)
@@ -257,14 +266,20 @@ def _operate(
             (existing,) = ports.store.get([identity.id])
             if existing is None:
                 raise
+        else:
+            _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
+            entry, updated = make_follow_up(authorization, kind, identity, request, plan, now_ms)
+            match ports.store.commit([entry], [Update(updated)]):
+                case Committed():
+                    return Outcome(entries.as_created(entry), replayed=False)
+                case AlreadyExists(existing):
+                    pass
+                case Stale():
+                    races += 1
+                    continue
+        if not entries.key_is_forgotten(existing, now_ms):
             return _replay(existing, request)
-        _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
-        entry, updated = _entry_for(authorization, kind, identity, request, plan, now_ms)
-        match ports.store.commit([entry], [Update(updated)]):
-            case Committed():
-                return Outcome(entries.as_created(entry), replayed=False)
-            case AlreadyExists(existing):
-                return _replay(existing, request)
+        generation += 1
     raise AuthorizationBusy(
         "Too many operations on this authorization at once; repeat the request with the same key."
     )
@@ -278,52 +293,6 @@ def _get_authorization(ports: Ports, account_id: str, authorization_id: str) -> 
             errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
         )
     return record
-
-
-def _entry_for(
-    authorization: Record,
-    kind: str,
-    identity: EntryIdentity,
-    request: dict[str, Any],
-    plan: _Plan,
-    now_ms: int,
-) -> tuple[Record, Record]:
-    """The new entry, and the authorization as it leaves it. A declined operation moves nothing but is kept."""
-    before = entries.data_of(authorization)
-    movement = plan.movement
-    if plan.decline is not None:
-        movement = Movement(movement.amount, Totals(**before["totals"]))
-    updated = entries.with_movement(authorization, movement, identity.id)
-    code = before["network"].get("authorization_code")
-    data: EntryData = {
-        "request": request,
-        "amount": movement.amount,
-        "currency": before["currency"],
-        "card": before["card"],
-        "decline": entries.decline_data(plan.decline),
-        "network": entries.network_data(
-            identity,
-            now_ms,
-            code=code if plan.decline is None and kind in ("capture", "increment") else None,
-            cleared=plan.decline is None and kind in ("capture", "refund"),
-        ),
-        "simulation": entries.simulation_data(plan.simulation),
-        "postings": entries.postings_data([] if plan.decline is not None else plan.postings),
-        "totals": entries.totals_data(movement.totals),
-        "authorization_id": authorization.id,
-        "authorization_status": entries.authorization_of(updated).status(now_ms).value,
-    }
-    entry = Record(
-        id=identity.id,
-        kind=kind,
-        account_id=authorization.account_id,
-        version=1,
-        created_at=now_ms,
-        data=data,
-        feed_key=authorization.feed_key,
-        card_id=authorization.card_id,
-    )
-    return entry, updated
 
 
 def _replay(existing: Record, request: Mapping[str, Any]) -> Outcome:
