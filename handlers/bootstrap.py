@@ -1,7 +1,7 @@
 """The one place where ports meet adapters, and the app is put together for each home."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,12 +10,14 @@ from starlette.types import ASGIApp
 
 from handlers.adapters.system.clock import SystemClock
 from handlers.adapters.system.limiter import TokenBucketLimiter
+from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.adapters.system.randomness import SystemRandomness
 from handlers.domain.plans import PLANS
 from handlers.http import (
     accounts,
     cards,
+    clock,
     events,
     health,
     inboxes,
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX: Final = 16_384
 """What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
 
+GATEWAY_BUDGET_S: Final = 20
+"""API Gateway gives up on a request after 29 seconds."""
+
 HANDLERS: Final[dict[str, Handler]] = {
     handler.__name__: handler
     for handler in (
@@ -77,6 +82,9 @@ HANDLERS: Final[dict[str, Handler]] = {
         webhook_deliveries.list_webhook_deliveries,
         webhook_deliveries.get_webhook_delivery,
         webhook_deliveries.redeliver_webhook,
+        clock.get_clock,
+        clock.advance_clock,
+        clock.reset_clock,
         events.list_events,
         events.get_event,
         inboxes.create_inbox,
@@ -176,6 +184,8 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
         ledger_secret=settings.secret,
         sender=LazySender(_build_public_sender),
         public_url=settings.public_url,
+        cache_lag_ms=PRINCIPAL_TTL_MS,
+        request_budget_s=GATEWAY_BUDGET_S,
     )
 
 
@@ -206,39 +216,44 @@ def build_deliver(
 ) -> "Callable[[Sequence[Mapping[str, Any]], Callable[[], int]], Coroutine[Any, Any, BatchResponse]]":
     """The AWS home's deliverer, from the queue to the receivers; called with the records of a batch, and with what tells
     how many milliseconds are left for it."""
-    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
-    from handlers.adapters.dynamodb.store import DynamoDbStore
     from handlers.adapters.kms.client import create_client as create_kms_client
     from handlers.adapters.kms.secret_box import KmsSecretBox
     from handlers.adapters.sqs.client import create_client as create_sqs_client
     from handlers.adapters.sqs.queue import SqsDeliveryQueue
     from handlers.workers.deliver import deliver_batch
 
-    clock = SystemClock()
-    store = DynamoDbStore(create_dynamodb_client(), settings.table, feed_shards=settings.feed_shards)
-    ports = Ports(
-        store=store,
-        clock=clock,
-        randomness=SystemRandomness(),
-        limiter=GatewayLimiter(),
-        principals=RecentPrincipals(clock),
+    ports = replace(
+        _build_worker_ports(settings.table, settings.feed_shards, settings.secret),
         secret_box=KmsSecretBox(create_kms_client(), settings.kms_key_id),
-        ledger_secret=settings.secret,
     )
     queue = SqsDeliveryQueue(create_sqs_client(), settings.queue_url)
     return partial(deliver_batch, ports, _build_public_sender(), queue)
 
 
 def build_sweep(settings: SweepSettings) -> "Sweeper":
-    """The AWS home's sweeper, from the table's due index to the queue."""
-    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
-    from handlers.adapters.dynamodb.store import DynamoDbStore
+    """The AWS home's sweeper, from the table's due index to the queue, and to the ledger again."""
     from handlers.adapters.sqs.client import create_client as create_sqs_client
     from handlers.adapters.sqs.queue import SqsDeliveryQueue
     from handlers.workers.sweep import Sweeper
 
-    store = DynamoDbStore(create_dynamodb_client(), settings.table)
-    return Sweeper(store, SystemClock(), SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+    ports = _build_worker_ports(settings.table, settings.feed_shards, settings.secret)
+    return Sweeper(ports, SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+
+
+def _build_worker_ports(table: str, feed_shards: int, ledger_secret: bytes) -> Ports:
+    """The AWS home's ports of a function that works on the ledger and is called by nobody's request."""
+    from handlers.adapters.dynamodb.client import create_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+
+    clock = SystemClock()
+    return Ports(
+        store=DynamoDbStore(create_client(), table, feed_shards=feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=ledger_secret,
+    )
 
 
 class GatewayLimiter:

@@ -32,6 +32,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "payment.voided": "What was still held has been given back.",
     "payment.incremented": "More is held than before.",
     "payment.increment_declined": "An increment was declined: no more is held than before.",
+    "payment.expired": "An authorization's time is over: what was still held has been given back.",
     "webhook_endpoint.disabled": "Nothing is sent to an endpoint any more, as it is gone or has failed for five days.",
     "webhook_endpoint.tested": "A test or a probe of one endpoint; nothing has happened.",
 }

@@ -16,6 +16,7 @@
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
     │   ├── AmountExceedsAuthorized, AmountExceedsCaptured, AmountTooLarge
     │   ├── EntryLimitReached
+    │   ├── ClockNotAhead
     │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
     │   ├── ApiKeyLimitReached, OwnApiKey
     │   ├── WebhookEndpointLimitReached, InboxLimitReached, WebhookEndpointDisabled
@@ -189,6 +190,11 @@ class AmountTooLarge(StateConflict):
 class EntryLimitReached(StateConflict):
     code = "entry_limit_reached"
     title = "The authorization has as many entries as it can hold"
+
+
+class ClockNotAhead(StateConflict):
+    code = "clock_not_ahead"
+    title = "The account's clock is past that time"
 
 
 class AuthorizationBusy(StateConflict):

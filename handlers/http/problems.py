@@ -52,6 +52,7 @@ STATUS: Final[Mapping[str, int]] = {
     "amount_exceeds_captured": 409,
     "amount_too_large": 409,
     "entry_limit_reached": 409,
+    "clock_not_ahead": 409,
     "authorization_busy": 409,
     "account_busy": 409,
     "api_key_limit_reached": 409,

@@ -40,6 +40,7 @@ class ShiftedClock:
         self._offset_ms = offset_ms
 
     def now_ms(self) -> int:
+        """The other clock's time, shifted."""
         return self._clock.now_ms() + self._offset_ms
 
 
@@ -50,6 +51,7 @@ class StoppedClock:
         self._at_ms = at_ms
 
     def now_ms(self) -> int:
+        """Always the same moment."""
         return self._at_ms
 
 
@@ -61,12 +63,13 @@ def account_ports(ports: Ports, account_id: str) -> Ports:
 
 def with_controls(ports: Ports, controls: Controls) -> Ports:
     """The ports under these controls."""
-    return replace(ports, clock=ShiftedClock(ports.wall_clock, controls.clock_offset_ms))
+    wall = ports.wall_clock
+    return replace(ports, clock=ShiftedClock(wall, controls.clock_offset_ms), real_clock=wall)
 
 
 def at_moment(ports: Ports, at_ms: int) -> Ports:
     """The ports of an account at this moment of its time, in milliseconds since the epoch."""
-    return replace(ports, clock=StoppedClock(at_ms))
+    return replace(ports, clock=StoppedClock(at_ms), real_clock=ports.wall_clock)
 
 
 def get_controls(ports: Ports, account_id: str) -> Controls:

@@ -24,8 +24,9 @@ SUCCEEDED = "succeeded"
 DECLINED = "declined"
 
 
-KEY_RETENTION_MS: Final = DAY_MS
-"""How long an idempotency key stands for the entry that it made; afterwards it is as good as new."""
+KEY_RETENTION_MS: Final = 30 * DAY_MS
+"""How long an idempotency key stands for the entry that it made, longer than any authorization lasts; afterwards it is as
+good as new. Processors keep them between a day (Stripe) and 45 days (PayPal)."""
 
 
 class StoredTotals(TypedDict):

@@ -12,6 +12,7 @@ from typing import Final
 from handlers.domain.errors import InboxLimitReached, InboxNotFound
 from handlers.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
 from handlers.domain.webhooks import sign
+from handlers.services.controls import account_ports
 from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Committed, Index, Ports, Record, Update
 from handlers.services.webhook_endpoints import list_records, signing_secrets
@@ -99,7 +100,9 @@ def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes
             data={
                 "headers": dict(headers),
                 "body": body.decode("utf-8", "replace"),
-                "verdict": _verdict(ports, inbox.account_id, headers, body, url_suffix),
+                "verdict": _verdict(
+                    account_ports(ports, inbox.account_id), inbox.account_id, headers, body, url_suffix
+                ),
             },
             feed_key=f"{inbox_id}#{MESSAGE_KIND}",
         )

@@ -108,8 +108,8 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         if existing is None:
             return Outcome(entries.as_created(record), replayed=False)
         if not entries.key_is_forgotten(existing, now_ms):
-            break
-    return _replay(existing, request)
+            return _replay(existing, request)
+    raise AssertionError("generations do not end")
 
 
 def _authorization_record(

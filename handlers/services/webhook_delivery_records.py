@@ -36,6 +36,7 @@ class Delivery:
     `ATTEMPTS_KEPT`; attempt_count: how many there were since it was last made pending."""
 
     delivery_id: str
+    account_id: str
     event_id: str
     event_type: str
     endpoint_id: str
@@ -52,6 +53,7 @@ def delivery_of(record: Record) -> Delivery:
     data = record.data
     return Delivery(
         delivery_id=record.id,
+        account_id=record.account_id,
         event_id=data["event_id"],
         event_type=data["event_type"],
         endpoint_id=data["endpoint_id"],

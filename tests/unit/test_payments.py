@@ -34,6 +34,7 @@ from handlers.domain.errors import (
 from handlers.domain.ids import TransactionId, identify_card
 from handlers.domain.money import AMOUNT_MAX
 from handlers.services import payments
+from handlers.services.entries import KEY_RETENTION_MS
 from handlers.services.payments import RACES_MAX, Authorize, Operation, Outcome
 from handlers.services.ports import Ports
 from handlers.services.representations import render_transaction
@@ -468,9 +469,45 @@ def test_repeating_an_authorization_answers_the_first_result_and_writes_nothing(
 ) -> None:
     first = authorize(ports, card=card_with(number=number), metadata={"a": "b"})
     before = snapshot(store)
-    clock.advance(days=30)
+    clock.advance(days=29)
     same_answer(first, authorize(ports, card=card_with(number=number), metadata={"a": "b"}))
     assert snapshot(store) == before
+
+
+def test_an_idempotency_key_is_as_good_as_new_after_thirty_days(ports: Ports, clock: FrozenClock) -> None:
+    first = authorize(ports)
+    clock.advance(ms=KEY_RETENTION_MS - 1)
+    assert authorize(ports).replayed
+    with pytest.raises(IdempotencyKeyReused):
+        authorize(ports, amount=1)
+    clock.advance(ms=1)
+    second = authorize(ports, amount=1)
+    assert not second.replayed
+    assert id_of(second) != id_of(first)
+    # From now on the key stands for the second.
+    assert id_of(authorize(ports, amount=1)) == id_of(second)
+    with pytest.raises(IdempotencyKeyReused):
+        authorize(ports)
+    clock.advance(ms=KEY_RETENTION_MS)
+    assert len({id_of(first), id_of(second), id_of(authorize(ports))}) == 3
+
+
+@pytest.mark.parametrize("kind", ["capture", "increment", "void"])
+def test_the_key_of_an_operation_is_forgotten_as_well(ports: Ports, clock: FrozenClock, kind: str) -> None:
+    amounts: list[dict[str, Any]] = [{}, {}] if kind == "void" else [{"amount": 5}, {"amount": 6}]
+    first = operate(ports, kind, id_of(authorize(ports)), "k", **amounts[0])
+    clock.advance(ms=KEY_RETENTION_MS)
+    second = operate(ports, kind, id_of(authorize(ports, "another")), "k", **amounts[1])
+    assert not second.replayed
+    assert id_of(second) != id_of(first)
+
+
+def test_a_forgotten_key_does_not_hide_what_the_state_refuses(ports: Ports, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(ports))
+    capture(ports, authorization_id)
+    clock.advance(ms=KEY_RETENTION_MS)
+    with pytest.raises(AuthorizationNotCapturable):
+        capture(ports, authorization_id)
 
 
 def test_repeating_an_authorization_shows_it_as_it_was_made_whatever_happened_since(
