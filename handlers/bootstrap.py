@@ -31,7 +31,7 @@ from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
 from handlers.services.accounts import authenticate, ensure_demo_account
-from handlers.services.ledger_secret import bind_ledger_secret
+from handlers.services.ledger_secret import bind_ledger_secret, is_bound
 from handlers.services.ports import Ports, Post, Reply, SecretBox, Sender, Store
 from handlers.settings import (
     DeliverSettings,
@@ -128,7 +128,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
     db = Path(settings.db)
     store = SqliteStore(db)
     try:
-        secret = load_secret(db.with_name(db.name + ".key"))
+        secret = load_secret(db.with_name(db.name + ".key"), make=not is_bound(store))
         clock = SystemClock()
         sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
         ports = Ports(

@@ -82,7 +82,7 @@ def get_inbox(ports: Ports, account_id: str, inbox_id: str) -> Inbox:
 def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str) -> Message:
     """Keep what arrived. headers: the three of Standard Webhooks, by lower-case name, where they were sent.
 
-    url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
+    body: UTF-8, kept byte for byte. url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
     Errors: inbox_not_found. inbox_limit_reached: it is full.
     """
     inbox = _read(ports, inbox_id)
@@ -99,7 +99,7 @@ def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes
             created_at=ports.wall_clock.now_ms(),
             data={
                 "headers": dict(headers),
-                "body": body.decode("utf-8", "replace"),
+                "body": body.decode(),
                 "verdict": _verdict(
                     account_ports(ports, inbox.account_id), inbox.account_id, headers, body, url_suffix
                 ),

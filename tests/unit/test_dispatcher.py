@@ -581,28 +581,22 @@ async def test_a_long_backlog_is_read_in_slices(home: Home) -> None:
         await home.arrival(event_id, within_s=2 * SOON_S)
 
 
-def test_attempts_are_begun_at_a_pace_that_leaves_others_their_turn(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> float:
-        monkeypatch.setattr("time.thread_time", asyncio.get_running_loop().time)
+@in_virtual_time
+async def test_attempts_are_begun_at_a_pace_that_leaves_others_their_turn(home: Home) -> None:
+    async def costly(post: Post) -> Answer:
+        # Four stretches of work, with a wait for the receiver after each.
+        for _ in range(4):
+            virtual_loop().spend(0.000_5)
+            await asyncio.sleep(0.001)
+        return reply()
 
-        async def costly(post: Post) -> Answer:
-            # Four stretches of work, with a wait for the receiver after each.
-            for _ in range(4):
-                virtual_loop().spend(0.000_5)
-                await asyncio.sleep(0.001)
-            return reply()
-
-        for number in range(20):
-            home.endpoint(f"{URL}/{number}")
-            home.town.receivers[f"{URL}/{number}"] = costly
-        home.pay(40)
-        async with home.dispatching():
-            await home.until(lambda: home.planned == 800, within_s=SOON_S)
-            return await longest_wait(lambda: len(home.town.posts) == 800)
-
-    assert run_virtually(scenario(), home.clock) < 0.04
+    for number in range(20):
+        home.endpoint(f"{URL}/{number}")
+        home.town.receivers[f"{URL}/{number}"] = costly
+    home.pay(40)
+    async with home.dispatching():
+        await home.until(lambda: home.planned == 800, within_s=SOON_S)
+        assert await longest_wait(lambda: len(home.town.posts) == 800) < 0.04
 
 
 # --- two processes, and the death of one -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from handlers.domain.ids import (
     identify_entry,
     retrieval_reference,
 )
-from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret
+from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
 from handlers.services.ports import Ports
 from tests.fakes import LEDGER_SECRET, NOW_MS, MemoryStore, make_ports
 
@@ -162,7 +162,9 @@ def test_every_acquirer_reference_has_23_digits_that_pass_the_luhn_check(
 
 def test_a_ledger_keeps_to_the_secret_that_it_was_made_with() -> None:
     store = MemoryStore()
+    assert not is_bound(store)
     bind_ledger_secret(make_ports(store))
+    assert is_bound(store)
     bind_ledger_secret(make_ports(store))
     (record,) = store.records.values()
     assert record.version == 1
