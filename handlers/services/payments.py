@@ -83,6 +83,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
 
     Money: command.amount counts the currency's smallest unit, 1 to 999999999999.
     Idempotency: the same key and request return the first result, a decline included.
+    Durability: where the ports have a `group`, wait for it to settle before anybody is told.
     Errors, by precedence:
         invalid_request: the card number stands in a text field, where it would be kept.
         invalid_simulation: the header or a `SIMULATE` holder name is not in the grammar.
@@ -135,7 +136,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         card_id=card_id,
         due_at=expires_at if approved else None,
     )
-    existing = ports.store.insert(record)
+    existing = (ports.group or ports.store).insert(record)
     if existing is None:
         return Outcome(entries.as_created(record), replayed=False)
     return _replay(existing, request)
