@@ -119,6 +119,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
 
     Raises StoreOpenError, SecretFileError or WrongLedgerSecret when the ledger or its key cannot be used.
     """
+    from handlers.adapters.sqlite.groups import TurnInserts
     from handlers.adapters.sqlite.store import SqliteStore
     from handlers.adapters.system.secret_box import FileSecretBox
     from handlers.adapters.system.secret_file import load_secret
@@ -139,6 +140,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
             principals=RecentPrincipals(clock),
             secret_box=FileSecretBox(secret),
             ledger_secret=secret,
+            group=TurnInserts(store),
             sender=sender,
             loopback_webhooks=True,
             public_url=public_url,

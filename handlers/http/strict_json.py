@@ -6,14 +6,17 @@ a surrogate pair, integers that no computer agrees on, deep nesting. Numbers wit
 
 `parse_any_json` is for the one kind of body that is kept as it came and not acted upon: there all of RFC 8259 is JSON.
 
-The standard library's parser is used because it alone shows every name it meets; orjson would be three microseconds
-faster on an authorization, and would take the last of two amounts.
+Nearly every body is parsed by orjson, in a third of the time, and counted: it has as many colons as the value has names, so
+none was given twice, and nothing else in it is rare. All others go to the standard library's parser, which alone shows every
+name it meets, and finds the words for what is refused. `tests/unit/test_http_strict_json.py` holds the two together.
 """
 
 import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
+
+import orjson
 
 from handlers.domain.errors import FieldError
 from handlers.http.masking import json_pointer, safe_name
@@ -45,6 +48,10 @@ class _GivenTwice(Exception):
         self.name = name
 
 
+class _NotPlain(Exception):
+    """The value has something in it that the standard library's parser has to look at."""
+
+
 class _NotExact(Exception):
     """A number has a fraction or an exponent."""
 
@@ -55,6 +62,36 @@ class _NotANumber(Exception):
 
 def parse_json(raw: bytes) -> Document:
     """Parse a body that is not empty. Raises MalformedJson."""
+    try:
+        value = orjson.loads(raw)
+        # Each name is followed by a colon. So were one given twice, or did a text hold one, there would be more of them.
+        if type(value) is dict and _count_names(value, 1) == raw.count(b":"):
+            return Document(value, False)
+    except (orjson.JSONDecodeError, _NotPlain):
+        pass
+    return _parse_closely(raw)
+
+
+def _count_names(value: dict[str, Any], depth: int) -> int:
+    """How many names the object and those in it have, of which no member is an array or an inexact number.
+
+    Raises _NotPlain.
+    """
+    if depth > DEPTH_MAX:
+        raise _NotPlain
+    count = len(value)
+    for member in value.values():
+        kind = type(member)
+        if kind is str or kind is bool or member is None:
+            continue
+        if kind is dict:
+            count += _count_names(member, depth + 1)
+        elif kind is not int or not -INTEGER_MAX <= member <= INTEGER_MAX:
+            raise _NotPlain
+    return count
+
+
+def _parse_closely(raw: bytes) -> Document:
     text = _decode_utf8(raw)
     value, inexact = _decode(text)
     _check_depth(raw, value, DEPTH_MAX)
