@@ -7,13 +7,18 @@ import pulumi
 import pulumi_aws as aws
 
 from stacks.components.api import FUNCTION, PaymentsApi, PaymentsApiArgs
+from stacks.components.budget import BudgetArgs, MonthlyBudget
 from stacks.components.encryption import EncryptionKey, EncryptionKeyArgs
 from stacks.components.function import FunctionArgs, FunctionDefaults, SandboxFunction
 from stacks.components.ledger import Ledger, LedgerArgs
+from stacks.components.observability import Observability, ObservabilityArgs
+from stacks.components.settlement import Settlement, SettlementArgs, read_definition
+from stacks.components.site import Site, SiteArgs
 from stacks.components.webhooks import Webhooks, WebhooksArgs
+from stacks.dashboard import Watched
 from stacks.gateway.document import load_contract
 from stacks.place import Place
-from stacks.settings import ROOT, StackSettings
+from stacks.settings import CONTRACT, SETTLEMENT, StackSettings
 
 CONTRACT_IN_BUNDLE = "/var/task/openapi/payments.json"
 API_TIMEOUT_S = 29
@@ -58,7 +63,7 @@ api = PaymentsApi(
     PaymentsApiArgs(
         place=place,
         key=key,
-        contract=load_contract(ROOT / "openapi" / "payments.yaml"),
+        contract=load_contract(CONTRACT),
         stage_name=settings.stack,
         versioned=settings.snap_start or settings.provisioned_concurrency > 0,
         open_accounts=settings.open_accounts,
@@ -69,6 +74,8 @@ api = PaymentsApi(
         demo_plan_burst=settings.demo_plan_burst,
         stage_requests_per_second=settings.stage_requests_per_second,
         stage_burst=settings.stage_burst,
+        accounts_per_second=settings.accounts_per_second,
+        accounts_burst=settings.accounts_burst,
         access_logs=settings.access_logs,
         gateway_log_role=settings.gateway_log_role,
         log_retention_days=settings.log_retention_days,
@@ -116,10 +123,79 @@ webhooks = Webhooks(
     within,
 )
 
+settlement = Settlement(
+    "settlement",
+    SettlementArgs(
+        defaults=functions,
+        ledger=ledger,
+        definition=read_definition(SETTLEMENT),
+        schedule=settings.settlement_schedule,
+        memory_mb=settings.worker_memory_mb,
+        reserved_concurrency=settings.concurrency_settlement,
+    ),
+    within,
+)
+
+observability = Observability(
+    "observability",
+    ObservabilityArgs(
+        place=place,
+        key=key,
+        watched=Watched(
+            region=settings.region,
+            api_name=api.rest_api_name,
+            stage_name=api.stage_name,
+            functions=[
+                function.name for function in (api_function, *webhooks.functions, settlement.function)
+            ],
+            table_name=ledger.table_name,
+            queue_name=webhooks.queue.name,
+            dead_letter_names=[webhooks.dead_letters.name, settlement.dead_letters.name],
+            state_machine_arn=settlement.state_machine_arn,
+        ),
+        alarm_email=settings.alarm_email,
+    ),
+    within,
+)
+
+if settings.budget_usd:
+    MonthlyBudget(
+        "budget",
+        BudgetArgs(place=place, limit_usd=settings.budget_usd, email=settings.budget_email),
+        within,
+    )
+
+if settings.site_path:
+    site = Site(
+        "site",
+        SiteArgs(
+            place=place,
+            directory=settings.site_path,
+            api_domain=api.origin_domain,
+            api_stage=api.stage_name,
+            protect=settings.protect,
+        ),
+        within,
+    )
+    pulumi.export("site_url", site.url)
+    pulumi.export("site_bucket_name", site.bucket_name)
+
 pulumi.export("api_url", api.url)
 pulumi.export("demo_api_key", api.demo_api_key)
+pulumi.export("dashboard_url", observability.dashboard_url)
+pulumi.export("alarm_topic_arn", observability.alarm_topic_arn)
 pulumi.export("table_name", ledger.table_name)
 pulumi.export("topic_arn", webhooks.topic.arn)
 pulumi.export("queue_url", webhooks.queue.url)
-pulumi.export("dead_letter_url", webhooks.dead_letters.url)
-pulumi.export("api_function_name", api_function.name)
+pulumi.export("dead_letter_urls", [webhooks.dead_letters.url, settlement.dead_letters.url])
+pulumi.export("state_machine_arn", settlement.state_machine_arn)
+pulumi.export(
+    "function_names",
+    {
+        "api": api_function.name,
+        "relay": webhooks.relay.name,
+        "deliver": webhooks.deliver.name,
+        "sweep": webhooks.sweep.name,
+        "settlement": settlement.function.name,
+    },
+)

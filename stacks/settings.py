@@ -19,6 +19,10 @@ PROJECT: Final = "payments-sandbox"
 ROOT: Final = Path(__file__).resolve().parents[1]
 """The checkout: where paths in settings start."""
 
+CONTRACT: Final = ROOT / "openapi" / "payments.yaml"
+SETTLEMENT: Final = ROOT / "handlers" / "workers" / "settlement.asl.json"
+"""The definition of the settlement's state machine, which lies beside its tasks."""
+
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_RETENTION_DAYS: Final = (
     1,
@@ -101,6 +105,8 @@ class StackSettings:
         at once.
     demo_plan_requests_per_second, demo_plan_burst: the same for the key of the demo account, which tests run on.
     stage_requests_per_second, stage_burst: of all callers together, those without a key included.
+    accounts_per_second, accounts_burst: how many accounts may be made. It needs no key, and each takes one of the 10,000 API
+        keys that an AWS account can have in a region.
     open_accounts: whether anybody may make an account, as the contract has it; otherwise only who has a key already.
     cors_origins: a JSON list of the origins whose pages may call the API.
     domain_name, certificate_arn: a name of your own for the API, and its certificate in the stack's region. Neither, or
@@ -152,6 +158,8 @@ class StackSettings:
     demo_plan_burst: int = 200
     stage_requests_per_second: int = 200
     stage_burst: int = 400
+    accounts_per_second: int = 1
+    accounts_burst: int = 20
     open_accounts: bool = True
     cors_origins: tuple[str, ...] = ()
     domain_name: str = ""
@@ -342,6 +350,8 @@ class StackSettings:
                     "demo_plan_burst",
                     "stage_requests_per_second",
                     "stage_burst",
+                    "accounts_per_second",
+                    "accounts_burst",
                 )
             ),
             (

@@ -21,9 +21,7 @@ FUNCTION = "api"
 """The name of the function that serves the API."""
 
 ACCOUNT_CREATION = "v1/accounts/POST"
-ACCOUNTS_PER_SECOND = 1
-ACCOUNTS_BURST = 20
-"""Accounts need no key, and each takes one of the 10,000 API keys that an AWS account has: so they are made slowly."""
+"""The method that makes accounts, as API Gateway's settings name methods."""
 
 ACCESS_LOG = {
     "request_id": "$context.requestId",
@@ -60,6 +58,8 @@ class PaymentsApiArgs:
     demo_plan_burst: int
     stage_requests_per_second: int
     stage_burst: int
+    accounts_per_second: int
+    accounts_burst: int
     access_logs: bool
     gateway_log_role: bool
     log_retention_days: int
@@ -84,18 +84,10 @@ class PaymentsApi(pulumi.ComponentResource):
         self._function_arn = args.place.arn("lambda", f"function:{args.place.name(FUNCTION)}")
         self._api, self._stage = self._import()
         self._limit_stage()
-        self._default_plan = self._plan(
-            "default",
-            {
-                # Of three digits after the point, as API Gateway shows it.
-                "rate_limit": round(args.default_plan_requests_per_minute / 60, 3),
-                "burst_limit": args.default_plan_burst,
-            },
-        )
-        self._demo_plan = self._plan(
-            "demo",
-            {"rate_limit": args.demo_plan_requests_per_second, "burst_limit": args.demo_plan_burst},
-        )
+        # API Gateway counts by the second.
+        rate = round(args.default_plan_requests_per_minute / 60, 3)
+        self._default_plan = self._plan("default", rate, args.default_plan_burst)
+        self._demo_plan = self._plan("demo", args.demo_plan_requests_per_second, args.demo_plan_burst)
         self.demo_api_key = self._demo_key()
         self.origin_domain = pulumi.Output.format(
             "{0}.execute-api.{1}.amazonaws.com", self._api.id, args.place.region
@@ -216,7 +208,7 @@ class PaymentsApi(pulumi.ComponentResource):
         args = self._args
         limits = {
             "*/*": (args.stage_requests_per_second, args.stage_burst),
-            ACCOUNT_CREATION: (ACCOUNTS_PER_SECOND, ACCOUNTS_BURST),
+            ACCOUNT_CREATION: (args.accounts_per_second, args.accounts_burst),
         }
         for number, (path, (rate, burst)) in enumerate(limits.items()):
             aws.apigateway.MethodSettings(
@@ -235,12 +227,12 @@ class PaymentsApi(pulumi.ComponentResource):
                 opts=self._child,
             )
 
-    def _plan(self, plan: str, throttle: Mapping[str, float]) -> aws.apigateway.UsagePlan:
+    def _plan(self, plan: str, rate: float, burst: int) -> aws.apigateway.UsagePlan:
         return aws.apigateway.UsagePlan(
             f"{self._name}-plan-{plan}",
             name=self._args.place.name(plan),
             api_stages=[{"api_id": self._api.id, "stage": self._stage.stage_name}],
-            throttle_settings=dict(throttle),
+            throttle_settings={"rate_limit": rate, "burst_limit": burst},
             opts=self._child,
         )
 

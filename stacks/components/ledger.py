@@ -51,15 +51,7 @@ class Ledger(pulumi.ComponentResource):
     def __init__(self, name: str, args: LedgerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sandbox:ledger:Ledger", name, None, opts)
         keys = {KEY} | {attribute for pair in INDEXES.values() for attribute in pair}
-        maximum = {
-            "max_write_request_units": args.write_units_max,
-            "max_read_request_units": args.read_units_max,
-        }
-        warm = {
-            "write_units_per_second": args.warm_write_units,
-            "read_units_per_second": args.warm_read_units,
-        }
-        warm = {unit: count for unit, count in warm.items() if count}
+        warm = _warm_throughput(args)
         self._table = aws.dynamodb.Table(
             f"{name}-table",
             name=f"{args.place.prefix}-PaymentsLedger",
@@ -67,21 +59,29 @@ class Ledger(pulumi.ComponentResource):
             hash_key=KEY,
             attributes=[{"name": attribute, "type": "S"} for attribute in sorted(keys)],
             global_secondary_indexes=[
-                {
-                    "name": index,
-                    "hash_key": partition,
-                    "range_key": position,
-                    "projection_type": "KEYS_ONLY",
-                    "on_demand_throughput": maximum,
-                    "warm_throughput": warm or None,
-                }
+                aws.dynamodb.TableGlobalSecondaryIndexArgs(
+                    name=index,
+                    hash_key=partition,
+                    range_key=position,
+                    projection_type="KEYS_ONLY",
+                    on_demand_throughput=aws.dynamodb.TableGlobalSecondaryIndexOnDemandThroughputArgs(
+                        max_write_request_units=args.write_units_max,
+                        max_read_request_units=args.read_units_max,
+                    ),
+                    warm_throughput=aws.dynamodb.TableGlobalSecondaryIndexWarmThroughputArgs(**warm)
+                    if warm
+                    else None,
+                )
                 for index, (partition, position) in INDEXES.items()
             ],
             stream_enabled=True,
             stream_view_type=STREAM_VIEW_TYPE,
             ttl={"attribute_name": TTL_ATTRIBUTE, "enabled": True},
-            on_demand_throughput=maximum,
-            warm_throughput=warm or None,
+            on_demand_throughput=aws.dynamodb.TableOnDemandThroughputArgs(
+                max_write_request_units=args.write_units_max,
+                max_read_request_units=args.read_units_max,
+            ),
+            warm_throughput=aws.dynamodb.TableWarmThroughputArgs(**warm) if warm else None,
             point_in_time_recovery={"enabled": args.point_in_time_recovery},
             server_side_encryption={"enabled": True, "kms_key_arn": args.key.arn},
             deletion_protection_enabled=args.protect,
@@ -122,3 +122,11 @@ class Ledger(pulumi.ComponentResource):
         streams = pulumi.Output.concat(self.table_arn, "/stream/*")
         actions = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"]
         return [Statement("FollowLedger", [f"dynamodb:{action}" for action in actions], [streams])]
+
+
+def _warm_throughput(args: LedgerArgs) -> dict[str, int]:
+    units = {
+        "write_units_per_second": args.warm_write_units,
+        "read_units_per_second": args.warm_read_units,
+    }
+    return {name: count for name, count in units.items() if count}
