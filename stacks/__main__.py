@@ -187,7 +187,10 @@ pulumi.export("alarm_topic_arn", observability.alarm_topic_arn)
 pulumi.export("table_name", ledger.table_name)
 pulumi.export("topic_arn", webhooks.topic.arn)
 pulumi.export("queue_url", webhooks.queue.url)
-pulumi.export("dead_letter_urls", [webhooks.dead_letters.url, settlement.dead_letters.url])
+pulumi.export(
+    "dead_letter_urls",
+    {"webhooks": webhooks.dead_letters.url, "settlement": settlement.dead_letters.url},
+)
 pulumi.export("state_machine_arn", settlement.state_machine_arn)
 pulumi.export(
     "function_names",

@@ -251,7 +251,17 @@ class PaymentsApi(pulumi.ComponentResource):
             usage_plan_id=self._demo_plan.id,
             opts=self._child,
         )
-        return pulumi.Output.secret(key.value)
+        value: pulumi.Output[str] = pulumi.Output.secret(key.value)
+        aws.ssm.Parameter(
+            f"{self._name}-demo-key-parameter",
+            name=f"/{self._args.place.prefix}/demo-api-key",
+            description="The demo account's key, for whoever may read it and does not deploy",
+            type="SecureString",
+            key_id=self._args.key.arn,
+            value=value,
+            opts=self._child,
+        )
+        return value
 
     def _use_domain(self) -> pulumi.Output[str]:
         args = self._args

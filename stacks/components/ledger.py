@@ -21,6 +21,9 @@ INDEXES: Mapping[str, tuple[str, str]] = {
 }
 """Each index's partition and sort key."""
 
+NEW_TABLE_WRITE_UNITS = 4_000
+NEW_TABLE_READ_UNITS = 12_000
+
 TTL_ATTRIBUTE = "expires_at"
 STREAM_VIEW_TYPE = "NEW_IMAGE"
 
@@ -51,37 +54,21 @@ class Ledger(pulumi.ComponentResource):
     def __init__(self, name: str, args: LedgerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sandbox:ledger:Ledger", name, None, opts)
         keys = {KEY} | {attribute for pair in INDEXES.values() for attribute in pair}
-        warm = _warm_throughput(args)
         self._table = aws.dynamodb.Table(
             f"{name}-table",
             name=f"{args.place.prefix}-PaymentsLedger",
             billing_mode="PAY_PER_REQUEST",
             hash_key=KEY,
             attributes=[{"name": attribute, "type": "S"} for attribute in sorted(keys)],
-            global_secondary_indexes=[
-                aws.dynamodb.TableGlobalSecondaryIndexArgs(
-                    name=index,
-                    hash_key=partition,
-                    range_key=position,
-                    projection_type="KEYS_ONLY",
-                    on_demand_throughput=aws.dynamodb.TableGlobalSecondaryIndexOnDemandThroughputArgs(
-                        max_write_request_units=args.write_units_max,
-                        max_read_request_units=args.read_units_max,
-                    ),
-                    warm_throughput=aws.dynamodb.TableGlobalSecondaryIndexWarmThroughputArgs(**warm)
-                    if warm
-                    else None,
-                )
-                for index, (partition, position) in INDEXES.items()
-            ],
+            global_secondary_indexes=[_index(index, args) for index in INDEXES],
             stream_enabled=True,
             stream_view_type=STREAM_VIEW_TYPE,
             ttl={"attribute_name": TTL_ATTRIBUTE, "enabled": True},
-            on_demand_throughput=aws.dynamodb.TableOnDemandThroughputArgs(
-                max_write_request_units=args.write_units_max,
-                max_read_request_units=args.read_units_max,
-            ),
-            warm_throughput=aws.dynamodb.TableWarmThroughputArgs(**warm) if warm else None,
+            on_demand_throughput={
+                "max_write_request_units": args.write_units_max,
+                "max_read_request_units": args.read_units_max,
+            },
+            warm_throughput=_warm_throughput(args),
             point_in_time_recovery={"enabled": args.point_in_time_recovery},
             server_side_encryption={"enabled": True, "kms_key_arn": args.key.arn},
             deletion_protection_enabled=args.protect,
@@ -124,9 +111,28 @@ class Ledger(pulumi.ComponentResource):
         return [Statement("FollowLedger", [f"dynamodb:{action}" for action in actions], [streams])]
 
 
-def _warm_throughput(args: LedgerArgs) -> dict[str, int]:
-    units = {
-        "write_units_per_second": args.warm_write_units,
-        "read_units_per_second": args.warm_read_units,
+def _index(index: str, args: LedgerArgs) -> aws.dynamodb.TableGlobalSecondaryIndexArgsDict:
+    partition, position = INDEXES[index]
+    made: aws.dynamodb.TableGlobalSecondaryIndexArgsDict = {
+        "name": index,
+        "hash_key": partition,
+        "range_key": position,
+        "projection_type": "KEYS_ONLY",
+        "on_demand_throughput": {
+            "max_write_request_units": args.write_units_max,
+            "max_read_request_units": args.read_units_max,
+        },
     }
-    return {name: count for name, count in units.items() if count}
+    if warm := _warm_throughput(args):
+        made["warm_throughput"] = warm
+    return made
+
+
+def _warm_throughput(args: LedgerArgs) -> aws.dynamodb.TableWarmThroughputArgsDict | None:
+    if not (args.warm_write_units or args.warm_read_units):
+        return None
+    # What is not asked for is what every new table takes.
+    return {
+        "write_units_per_second": args.warm_write_units or NEW_TABLE_WRITE_UNITS,
+        "read_units_per_second": args.warm_read_units or NEW_TABLE_READ_UNITS,
+    }

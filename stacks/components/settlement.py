@@ -16,8 +16,8 @@ from stacks.components.ledger import Ledger
 from stacks.permissions import Statement, role_policy, trust_policy
 
 PLACEHOLDER = "${settlement_function_arn}"
-TIMEOUT_S = 300
-"""Of one task: it settles one account's day at most."""
+TIMEOUT_S = 900
+"""As long as the state machine waits for a task."""
 
 RETRY_AGE_MAX_S = 3600
 DEAD_LETTER_RETENTION_S = 14 * 24 * 3600

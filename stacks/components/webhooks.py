@@ -16,7 +16,7 @@ from stacks.components.function import FunctionArgs, FunctionDefaults, SandboxFu
 from stacks.components.ledger import Ledger
 from stacks.permissions import Statement, role_policy, trust_policy
 
-EVENT_KINDS = ("authorization", "capture", "endpoint_disabled", "increment", "refund", "void")
+EVENT_KINDS = ("authorization", "capture", "endpoint_disabled", "expiry", "increment", "refund", "void")
 """The kinds of records that are events, and so are all that the relay is woken for; the program of the functions knows
 them as `EVENT_KINDS` too, which a test compares."""
 
@@ -207,9 +207,9 @@ class Webhooks(pulumi.ComponentResource):
             FunctionArgs(
                 defaults=self._args.defaults,
                 entrypoint="lambda_sweep",
-                settings={"table": self._args.ledger.table_name, "queue_url": self.queue.url},
+                settings={**self._args.ledger.settings(), "queue_url": self.queue.url},
                 permissions=[
-                    *self._args.ledger.read(),
+                    *self._args.ledger.read_write(),
                     *self._key.use(),
                     Statement("SendDue", ["sqs:SendMessage"], [self.queue.arn]),
                 ],
@@ -230,7 +230,13 @@ class Webhooks(pulumi.ComponentResource):
             "sweep-schedule-policy",
             name=self._place.name("sweep-schedule"),
             role=role.name,
-            policy=role_policy(sweep.invoke()),
+            policy=role_policy(
+                [
+                    *sweep.invoke(),
+                    *self._key.use(),
+                    Statement("KeepDeadEvents", ["sqs:SendMessage"], [self.dead_letters.arn]),
+                ]
+            ),
             opts=self._child,
         )
         aws.scheduler.Schedule(
@@ -244,6 +250,7 @@ class Webhooks(pulumi.ComponentResource):
                 "role_arn": role.arn,
                 # A minute that is missed is made up for by the next.
                 "retry_policy": {"maximum_retry_attempts": 0, "maximum_event_age_in_seconds": 60},
+                "dead_letter_config": {"arn": self.dead_letters.arn},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
