@@ -13,7 +13,7 @@ from handlers.adapters.system.limiter import TokenBucketLimiter
 from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.adapters.system.randomness import SystemRandomness
-from handlers.domain.plans import PLANS
+from handlers.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
 from handlers.http import (
     accounts,
     cards,
@@ -32,7 +32,7 @@ from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
 from handlers.services.accounts import authenticate, ensure_demo_account
 from handlers.services.ledger_secret import bind_ledger_secret, is_bound
-from handlers.services.ports import Ports, Post, Reply, SecretBox, Sender, Store
+from handlers.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
 from handlers.settings import (
     DeliverSettings,
     LambdaSettings,
@@ -188,6 +188,10 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
         public_url=settings.public_url,
         cache_lag_ms=PRINCIPAL_TTL_MS,
         request_budget_s=GATEWAY_BUDGET_S,
+        key_registry=LazyKeyRegistry(partial(_build_key_registry, settings))
+        if settings.default_usage_plan
+        else None,
+        demo_api_key=settings.demo_api_key,
     )
 
 
@@ -278,6 +282,19 @@ class LazySecretBox:
         return self._make().open(sealed)
 
 
+class LazyKeyRegistry:
+    """`ApiKeyRegistry` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], ApiKeyRegistry]) -> None:
+        self._make = cache(make)
+
+    def register(self, key_id: str, secret: str, plan: str) -> str:
+        return self._make().register(key_id, secret, plan)
+
+    def withdraw(self, gateway_key_id: str) -> None:
+        self._make().withdraw(gateway_key_id)
+
+
 class LazySender:
     """`Sender` that is made when it is first needed."""
 
@@ -293,6 +310,14 @@ def _build_secret_box(settings: LambdaSettings) -> SecretBox:
     from handlers.adapters.kms.secret_box import KmsSecretBox
 
     return KmsSecretBox(create_client(), settings.kms_key_id)
+
+
+def _build_key_registry(settings: LambdaSettings) -> ApiKeyRegistry:
+    from handlers.adapters.apigateway.client import create_client
+    from handlers.adapters.apigateway.key_registry import GatewayKeyRegistry
+
+    usage_plans = {DEFAULT_PLAN: settings.default_usage_plan, DEMO_PLAN: settings.demo_usage_plan}
+    return GatewayKeyRegistry(create_client(), usage_plans)
 
 
 def _build_public_sender() -> Sender:

@@ -52,7 +52,9 @@ class LambdaSettings:
     number or an idempotency key; changing it orphans all of them. feed_shards: over how many partitions one account's
     feed, or one card's, is spread: each takes 1,000 writes a second; never lower it. contract: a contract prepared as
     JSON at build time; empty reads the YAML. kms_key_id: the key that seals webhook secrets. public_url: where clients
-    reach the API, without a slash at the end.
+    reach the API, without a slash at the end. default_usage_plan, demo_usage_plan: API Gateway's ids of the plans that
+    keys are put under; empty where no gateway asks for keys. demo_api_key: the demo account's key, which the gateway
+    knows; empty for no demo account.
     """
 
     table: str
@@ -61,6 +63,9 @@ class LambdaSettings:
     contract: str = ""
     kms_key_id: str = ""
     public_url: str = ""
+    default_usage_plan: str = ""
+    demo_usage_plan: str = ""
+    demo_api_key: str = field(default="", repr=False)
     cors_origins: str = ""
     log_level: str = "info"
 

@@ -2,9 +2,14 @@
 
 An API key is shown once, when it is made, and kept only as the id that its hash gives it: `api_key` records are found by
 that id. The account's own record lists its keys for people; the two are written together.
+
+Where a gateway has to know keys too, it is told before the ledger, so that no key is handed out that opens nothing, and
+of a revocation after the ledger, which is what decides.
 """
 
-from collections.abc import Mapping
+import hmac
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,7 +26,8 @@ from handlers.services.ports import Committed, Ports, Principal, Record, Update
 
 DEMO_ACCOUNT: Final = AccountId("acct_demo")
 DEMO_API_KEY: Final = "sk_test_demo"
-"""The demo account's key. It is public, so only the embedded home, on the developer's own machine, has it."""
+"""The demo account's key. It is public, so only the embedded home, on the developer's own machine, has it; on AWS the
+deployment makes up another."""
 
 API_KEYS_MAX: Final = 20
 """How many usable keys an account can have."""
@@ -66,6 +72,9 @@ def authenticate(ports: Ports, secret: str) -> Principal:
     if known is not None:
         return known
     (record,) = ports.store.get([key_id])
+    if record is None and _is_demo_key(ports, secret):
+        ensure_demo_account(ports, secret)
+        (record,) = ports.store.get([key_id])
     if record is None or record.kind != "api_key" or record.data["revoked_at"] is not None:
         raise ApiKeyInvalid("The key in x-api-key is unknown or was revoked.")
     controlled = record.data.get("controlled", False)
@@ -77,14 +86,26 @@ def authenticate(ports: Ports, secret: str) -> Principal:
 def create_account(ports: Ports, *, name: str | None) -> tuple[Account, NewApiKey]:
     """Make an account on the default plan, with its first API key."""
     account_id = AccountId("acct_" + ports.randomness.token(20))
-    return _write_account(ports, account_id, name, DEFAULT_PLAN, _new_secret(ports))
+    secret = _new_secret(ports)
+    with _known_to_gateway(ports, secret, DEFAULT_PLAN) as gateway_key_id:
+        return _write_account(ports, account_id, name, DEFAULT_PLAN, secret, gateway_key_id)
 
 
-def ensure_demo_account(ports: Ports) -> None:
-    """Make the demo account with its public key, unless it is there."""
-    (record,) = ports.store.get([DEMO_ACCOUNT])
-    if record is None:
-        _write_account(ports, DEMO_ACCOUNT, "Demo account", DEMO_PLAN, DEMO_API_KEY)
+def ensure_demo_account(ports: Ports, secret: str = DEMO_API_KEY) -> None:
+    """Make the demo account with this key, unless it is there; give it this key, unless it has it, or had it revoked.
+
+    Where there is a gateway, whoever chose the key has told it.
+    """
+    key_id = identify_api_key(secret)
+    for _ in range(_ATTEMPTS):
+        account, key = ports.store.get([DEMO_ACCOUNT, key_id])
+        if account is not None and key is not None:
+            return
+        if account is None:
+            _write_account(ports, DEMO_ACCOUNT, "Demo account", DEMO_PLAN, secret)
+        else:
+            _add_key(ports, account, _describe(secret, None, ports.wall_clock.now_ms()))
+    raise _busy()
 
 
 def get_account(ports: Ports, account_id: str) -> Account:
@@ -103,23 +124,16 @@ def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewAp
     Errors: api_key_limit_reached: revoke one first.
     """
     secret = _new_secret(ports)
-    for _ in range(_ATTEMPTS):
-        account = _read_account(ports, account_id)
-        keys = _keys_of(account)
-        if sum(key.revoked_at is None for key in keys) >= API_KEYS_MAX:
-            raise ApiKeyLimitReached(f"An account can have {API_KEYS_MAX} usable API keys; revoke one first.")
-        now_ms = ports.wall_clock.now_ms()
-        api_key = _describe(secret, label, now_ms)
-        # Revoked keys are listed for the record, but not without end.
-        kept = [key for key in keys if key.revoked_at is None] + [key for key in keys if key.revoked_at][
-            -API_KEYS_MAX:
-        ]
-        kept.sort(key=lambda key: (key.created_at, key.key_id))
-        record = _key_record(account, api_key)
-        update = Update(_with_keys(account, [*kept, api_key]))
-        if isinstance(ports.store.commit([record], [update]), Committed):
-            return NewApiKey(api_key, secret)
-    raise _busy()
+    account = _read_account(ports, account_id)
+    _check_limit(account)
+    with _known_to_gateway(ports, secret, account.data["plan"]) as gateway_key_id:
+        for _ in range(_ATTEMPTS):
+            api_key = _describe(secret, label, ports.wall_clock.now_ms())
+            if _add_key(ports, account, api_key, gateway_key_id):
+                return NewApiKey(api_key, secret)
+            account = _read_account(ports, account_id)
+            _check_limit(account)
+        raise _busy()
 
 
 def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
@@ -138,6 +152,8 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
         if listed is None or record is None:
             raise ApiKeyNotFound("The account has no API key of this id.")
         if listed.revoked_at is not None:
+            # The gateway may not have heard of it the first time.
+            _withdraw(ports, record)
             return
         now_ms = ports.wall_clock.now_ms()
         changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
@@ -145,6 +161,7 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
         updates = [Update(revoked), Update(_with_keys(account, changed))]
         if isinstance(ports.store.commit([], updates), Committed):
             ports.principals.forget(key_id)
+            _withdraw(ports, record)
             return
     raise _busy()
 
@@ -168,8 +185,55 @@ def mark_controlled(ports: Ports, account_id: str, controls: Record) -> bool:
     return True
 
 
+def _is_demo_key(ports: Ports, secret: str) -> bool:
+    return bool(ports.demo_api_key) and hmac.compare_digest(secret.encode(), ports.demo_api_key.encode())
+
+
+@contextmanager
+def _known_to_gateway(ports: Ports, secret: str, plan: str) -> Iterator[str | None]:
+    """Where a gateway has to know keys, it knows this one, unless what is done meanwhile fails; gives the gateway's name
+    for it."""
+    if ports.key_registry is None:
+        yield None
+        return
+    gateway_key_id = ports.key_registry.register(identify_api_key(secret), secret, plan)
+    try:
+        yield gateway_key_id
+    except BaseException:
+        ports.key_registry.withdraw(gateway_key_id)
+        raise
+
+
+def _withdraw(ports: Ports, key: Record) -> None:
+    gateway_key_id = key.data.get("gateway_key_id")
+    if ports.key_registry is not None and gateway_key_id is not None:
+        ports.key_registry.withdraw(gateway_key_id)
+
+
+def _check_limit(account: Record) -> None:
+    if sum(key.revoked_at is None for key in _keys_of(account)) >= API_KEYS_MAX:
+        raise ApiKeyLimitReached(f"An account can have {API_KEYS_MAX} usable API keys; revoke one first.")
+
+
+def _add_key(ports: Ports, account: Record, api_key: ApiKey, gateway_key_id: str | None = None) -> bool:
+    """Write the key, and the account that lists it; answers whether the account had not moved on."""
+    keys = _keys_of(account)
+    # Revoked keys are listed for the record, but not without end.
+    kept = [key for key in keys if key.revoked_at is None]
+    kept += [key for key in keys if key.revoked_at][-API_KEYS_MAX:]
+    kept.sort(key=lambda key: (key.created_at, key.key_id))
+    record = _key_record(account, api_key, gateway_key_id)
+    update = Update(_with_keys(account, [*kept, api_key]))
+    return isinstance(ports.store.commit([record], [update]), Committed)
+
+
 def _write_account(
-    ports: Ports, account_id: AccountId, name: str | None, plan: str, secret: str
+    ports: Ports,
+    account_id: AccountId,
+    name: str | None,
+    plan: str,
+    secret: str,
+    gateway_key_id: str | None = None,
 ) -> tuple[Account, NewApiKey]:
     now_ms = ports.wall_clock.now_ms()
     api_key = _describe(secret, None, now_ms)
@@ -182,7 +246,7 @@ def _write_account(
         data={"name": name, "plan": plan},
     )
     record = _with_keys(empty, [api_key])
-    ports.store.commit([record, _key_record(record, api_key)], [])
+    ports.store.commit([record, _key_record(record, api_key, gateway_key_id)], [])
     return _account_of(record), NewApiKey(api_key, secret)
 
 
@@ -215,10 +279,12 @@ def _key_data(key: ApiKey) -> Mapping[str, Any]:
     }
 
 
-def _key_record(account: Record, key: ApiKey) -> Record:
-    data = {"plan": account.data["plan"], "revoked_at": None}
+def _key_record(account: Record, key: ApiKey, gateway_key_id: str | None) -> Record:
+    data: dict[str, Any] = {"plan": account.data["plan"], "revoked_at": None}
     if account.data.get("controlled"):
         data["controlled"] = True
+    if gateway_key_id is not None:
+        data["gateway_key_id"] = gateway_key_id
     return Record(
         id=key.key_id,
         kind="api_key",

@@ -224,6 +224,22 @@ class PrincipalCache(Protocol):
         ...
 
 
+class ApiKeyRegistry(Protocol):
+    """The gateway in front of a home, which has to know a key before it lets requests with it through.
+
+    Both methods raise StoreUnavailable when the gateway cannot be used.
+    """
+
+    def register(self, key_id: str, secret: str, plan: str) -> str:
+        """Make the key known under its plan; answers what the gateway calls it. It may take some seconds to be known
+        everywhere."""
+        ...
+
+    def withdraw(self, gateway_key_id: str) -> None:
+        """Make the key that the gateway calls so unknown; well if it is unknown already."""
+        ...
+
+
 class SecretBox(Protocol):
     """Keeps secrets that have to be read again (signing secrets), encrypted and authenticated."""
 
@@ -287,6 +303,8 @@ class Ports:
     sender: posts to receivers, where a request may wait for one.
     public_url: where clients reach the API, without a slash at the end.
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
+    key_registry: None where no gateway has to know keys.
+    demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
     """
 
     store: Store
@@ -303,6 +321,8 @@ class Ports:
     real_clock: Clock | None = None
     cache_lag_ms: int = 0
     request_budget_s: int = 50
+    key_registry: ApiKeyRegistry | None = None
+    demo_api_key: str = field(default="", repr=False)
 
     @property
     def wall_clock(self) -> Clock:
