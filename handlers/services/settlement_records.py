@@ -65,8 +65,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A settlement. completed: its payout is made and it will not change any more. count, gross, fees: of all lines, in
-    minor units."""
+    """A settlement. completed: its payout is made and it will not change any more."""
 
     settlement_id: str
     payout_id: str
@@ -80,14 +79,17 @@ class Settlement:
 
     @property
     def count(self) -> int:
+        """Of all lines."""
         return sum(group.count for group in self.groups)
 
     @property
     def gross(self) -> int:
+        """What was owed for them, in minor units."""
         return sum(group.gross for group in self.groups)
 
     @property
     def fees(self) -> int:
+        """What the acquirer keeps of that."""
         return sum(group.fees for group in self.groups)
 
     @property
