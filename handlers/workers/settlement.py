@@ -68,6 +68,7 @@ class Progress:
         """The state after the task."""
         return {
             "accounts": [{"account_id": account_id} for account_id in accounts],
+            "account_count": len(accounts),
             "cursor": self.cursor,
             "finished": self.finished,
             "collected": self.collected,
