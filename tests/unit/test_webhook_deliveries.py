@@ -682,6 +682,18 @@ def test_an_old_secret_and_a_wrong_one_are_not_the_same(shop: Shop) -> None:
     assert len(signatures) == 3
 
 
+def test_an_old_secret_is_the_one_before_the_rotation_even_after_it_has_expired(shop: Shop) -> None:
+    _, new_secret = rotate_secret(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, force=False)
+    shop.change(chaos=Chaos(signature="old_secret"))
+    for _ in range(2):
+        script = Script(401)
+        shop.attempt(shop.plan(), script)
+        body, headers = body_of(script.post), headers_of(script.post)
+        verify(body, headers, shop.secret, at_ms=shop.clock.at_ms)
+        assert refused_as(body, headers, new_secret, at_ms=shop.clock.at_ms) == "no_matching_signature"
+        shop.clock.advance(ms=2 * DAY_MS)
+
+
 # --- redelivery ------------------------------------------------------------------------------------------------------
 
 
