@@ -53,7 +53,7 @@ check: COVERAGE_ARGS := --cov --cov-report=term:skip-covered
 check: lint test ## what CI runs: lint, then every test with coverage of at least 90 %
 
 .PHONY: bench
-bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/performance.md; ARGS='--quick --only lambda'
+bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/performance.md; ARGS='--quick --only webhooks'
 	@cmp -s tests/load/package-lock.json tests/load/node_modules/.installed || { \
 	  cd tests/load && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
 	  cp package-lock.json node_modules/.installed; }
