@@ -22,6 +22,7 @@ from handlers.http import (
     health,
     inboxes,
     payments,
+    settlements,
     test_cards,
     transactions,
     webhook_deliveries,
@@ -38,6 +39,7 @@ from handlers.settings import (
     LambdaSettings,
     LocalSettings,
     RelaySettings,
+    SettlementSettings,
     SweepSettings,
     contract_path,
     origins,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from handlers.adapters.webhooks.sender import HttpSender
     from handlers.workers.dispatcher import Dispatcher
     from handlers.workers.relay import BatchResponse
+    from handlers.workers.settlement import SettlementTasks
     from handlers.workers.sweep import Sweeper
 
 BODY_BYTES_MAX: Final = 16_384
@@ -70,6 +73,13 @@ HANDLERS: Final[dict[str, Handler]] = {
         transactions.get_transaction,
         cards.get_card,
         test_cards.list_test_cards,
+        settlements.create_settlements,
+        settlements.list_settlements,
+        settlements.get_settlement,
+        settlements.get_settlement_report,
+        settlements.get_settlement_answers,
+        settlements.get_settlement_schedule,
+        settlements.update_settlement_schedule,
         webhook_endpoints.create_webhook_endpoint,
         webhook_endpoints.list_webhook_endpoints,
         webhook_endpoints.get_webhook_endpoint,
@@ -260,6 +270,24 @@ def _build_worker_ports(table: str, feed_shards: int, ledger_secret: bytes) -> P
         principals=RecentPrincipals(clock),
         ledger_secret=ledger_secret,
     )
+
+
+def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
+    """The AWS home's settlement: its tasks, on the table."""
+    from handlers.adapters.dynamodb.client import create_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+    from handlers.workers.settlement import SettlementTasks
+
+    clock = SystemClock()
+    ports = Ports(
+        store=DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=settings.secret,
+    )
+    return SettlementTasks(ports)
 
 
 class GatewayLimiter:

@@ -11,6 +11,7 @@
     │   ├── TransactionNotFound
     │   ├── CardNotFound
     │   ├── ApiKeyNotFound
+    │   ├── SettlementNotFound
     │   └── WebhookEndpointNotFound, WebhookDeliveryNotFound, EventNotFound, InboxNotFound
     ├── StateConflict                      the request is well formed, the object's state refuses it
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
@@ -18,6 +19,7 @@
     │   ├── EntryLimitReached
     │   ├── ClockNotAhead
     │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
+    │   ├── SettlementInProgress
     │   ├── ApiKeyLimitReached, OwnApiKey
     │   ├── WebhookEndpointLimitReached, InboxLimitReached, WebhookEndpointDisabled
     │   └── SecretRotationInProgress
@@ -128,6 +130,11 @@ class ApiKeyNotFound(NotFound):
     title = "No such API key"
 
 
+class SettlementNotFound(NotFound):
+    code = "settlement_not_found"
+    title = "No such settlement"
+
+
 class WebhookEndpointNotFound(NotFound):
     code = "webhook_endpoint_not_found"
     title = "No such webhook endpoint"
@@ -206,6 +213,12 @@ class AuthorizationBusy(StateConflict):
 class AccountBusy(StateConflict):
     code = "account_busy"
     title = "Other changes to the account got there first"
+    retryable = True
+
+
+class SettlementInProgress(StateConflict):
+    code = "settlement_in_progress"
+    title = "The settlement is not complete yet"
     retryable = True
 
 

@@ -70,8 +70,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful response. body: a JSON value, or None for an empty one (204)."""
+    """A successful response. body: a JSON value, or None for an empty one (204); with a content_type, bytes of that type."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None

@@ -270,7 +270,7 @@ def _operate(
                 raise
         else:
             _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
-            entry, updated = make_follow_up(authorization, kind, identity, request, plan, now_ms)
+            entry, updated = make_follow_up(ports, authorization, kind, identity, request, plan, now_ms)
             match ports.store.commit([entry], [Update(updated)]):
                 case Committed():
                     return Outcome(entries.as_created(entry), replayed=False)

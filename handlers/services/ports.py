@@ -298,6 +298,7 @@ class Ports:
     real_clock: real time, where `clock` is not; see `wall_clock`.
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
     request_budget_s: how long a request may work at what it was asked for before it has to answer.
+    cutoff_minutes: when the account's day ends, in minutes after midnight UTC (`domain/settlement.py`).
     cache_lag_ms: for how long other processes may go on trusting what their `PrincipalCache` remembers.
     group: where inserts share commits; None where each is committed by itself, in `store`.
     sender: posts to receivers, where a request may wait for one.
@@ -319,6 +320,7 @@ class Ports:
     loopback_webhooks: bool = False
     public_url: str = ""
     real_clock: Clock | None = None
+    cutoff_minutes: int = 0
     cache_lag_ms: int = 0
     request_budget_s: int = 50
     key_registry: ApiKeyRegistry | None = None

@@ -33,6 +33,7 @@ from handlers.domain.errors import (
 )
 from handlers.domain.ids import TransactionId, identify_card
 from handlers.domain.money import AMOUNT_MAX
+from handlers.domain.settlement import next_cutoff
 from handlers.services import payments
 from handlers.services.entries import KEY_RETENTION_MS
 from handlers.services.payments import RACES_MAX, Authorize, Operation, Outcome
@@ -234,7 +235,8 @@ def test_a_capture_moves_money_from_the_hold_to_the_merchant(ports: Ports, store
     assert authorization.data["totals"] == {"authorized": 1000, "captured": 400, "refunded": 0, "released": 0}
     assert authorization.due_at == NOW_MS + VALIDITY_MS
     record = entry.record
-    assert (record.kind, record.version, record.due_at) == ("capture", 1, None)
+    assert (record.kind, record.version) == ("capture", 1)
+    assert record.due_at == next_cutoff(NOW_MS, 0)
     assert (record.feed_key, record.card_id) == (authorization.feed_key, authorization.card_id)
 
 
