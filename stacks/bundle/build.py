@@ -15,8 +15,8 @@ from stacks.bundle.targets import ROOT
 
 MIB: Final = 1 << 20
 """As AWS counts: the 250 MB that it allows are these."""
-CONTRACT: Final = PurePosixPath("contract.json")
-"""Where the bundle has the contract: the value of SANDBOX_CONTRACT, as functions start in the bundle's directory."""
+CONTRACT: Final = PurePosixPath("openapi/payments.json")
+"""Where the bundle has the contract. SANDBOX_CONTRACT names it, below where Lambda unpacks."""
 UNZIPPED_BYTES_MAX: Final = 30 * MIB
 PREPARE_TIMEOUT_S: Final = 120
 LAMBDA_TAG: Final = "cpython-312"

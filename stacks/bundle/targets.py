@@ -15,7 +15,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
-from packaging.markers import Environment, default_environment
+from packaging.markers import Marker, default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -120,20 +120,21 @@ def _selected(lock: Path, without: Collection[str], environment: dict[str, str] 
 def _applies(requirement: Requirement, environment: dict[str, str] | None) -> bool:
     if requirement.marker is None:
         return True
+    here = {name: str(value) for name, value in default_environment().items()}
     if environment is None:
-        return requirement.marker.evaluate()
-    unknown = [
-        name
-        for name in Environment.__annotations__
-        if name not in environment and name in str(requirement.marker)
-    ]
+        return _evaluate(requirement.marker, here)
+    unknown = [name for name in here if name not in environment and name in str(requirement.marker)]
     if unknown:
         raise LockError(f"{requirement} asks for {', '.join(unknown)}, which is not known of Lambda")
-    applies = requirement.marker.evaluate({**environment})
+    applies = _evaluate(requirement.marker, environment)
     # pip judges markers by the interpreter that it runs in, whatever platform it is told.
-    if applies != requirement.marker.evaluate({**default_environment()}):
+    if applies != _evaluate(requirement.marker, here):
         raise LockError(f"{requirement} differs between Lambda and this machine, where pip would judge it")
     return applies
+
+
+def _evaluate(marker: Marker, environment: dict[str, str]) -> bool:
+    return marker.evaluate(dict(environment))
 
 
 def _pip(requirements: Path, directory: Path) -> list[str]:
