@@ -3,10 +3,12 @@
 Default tags are among a resource's own here, as the AWS provider puts them there before a policy pack sees them.
 """
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import pulumi
@@ -15,6 +17,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import set_root_resource
 
 from stacks.policy.resource import Resource
+from tests.stacks.deployed import deploy_stack
 
 PROVIDER: Final = "pulumi:providers:aws"
 ACCOUNT: Final = "123456789012"
@@ -30,14 +33,40 @@ CALLS: Final[dict[str, dict[str, Any]]] = {
 def record(program: Callable[[], Any], *, project: str = "payments-sandbox", stack: str) -> list[Resource]:
     """The resources that the program creates in a stack of this name. Raises what the program raises."""
     recorder = _Recorder(stack)
+    set_event_loop()
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
-    set_mocks(
-        recorder, project=project, stack=stack, preview=False, monitor=_Monitor(recorder, recorder.protected)
-    )
-
+    monitor = _Monitor(recorder, recorder.protected)
+    set_mocks(recorder, project=project, stack=stack, preview=False, monitor=monitor)
     pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
     return recorder.resources()
+
+
+@cache
+def record_stack(stack: str) -> tuple[Resource, ...]:
+    """What the project's own program creates in the stack, with the settings of its file."""
+    set_event_loop()
+    made = deploy_stack(stack).resources
+    (provider,) = [each for each in made if each.type == PROVIDER]
+    default_tags = _decoded(provider.plain["defaultTags"])["tags"]
+    return tuple(
+        Resource(
+            each.type, each.name, stack, _tagged({**each.outputs, **each.plain}, default_tags), each.protect
+        )
+        for each in made
+        if each.type.startswith("aws:")
+    )
+
+
+def set_event_loop() -> None:
+    """Give the thread the loop that Pulumi wants, as a test that called `asyncio.run` has left it without one."""
+    asyncio.set_event_loop(_pulumis_loop())
+
+
+@cache
+def _pulumis_loop() -> asyncio.AbstractEventLoop:
+    """One for the whole process, never closed: its threads hold loops of their own, which Pulumi leaves open."""
+    return asyncio.new_event_loop()
 
 
 class _Monitor(MockMonitor):
@@ -115,6 +144,10 @@ class _Recorder(Mocks):
             )
             for each in self._resources
         ]
+
+
+def _tagged(properties: Mapping[str, Any], default_tags: Mapping[str, str]) -> dict[str, Any]:
+    return {**properties, "tags": {**default_tags, **(properties.get("tags") or {})}}
 
 
 def _decoded(value: Any) -> Any:

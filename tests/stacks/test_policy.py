@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 from stacks.policy.bounds import TAGGED
 from stacks.policy.registry import RULES, STACK_RULES
 from stacks.policy.resource import UNKNOWN, Resource, plain
-from tests.stacks.policy_recording import record
+from tests.stacks.policy_recording import record, record_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 TAGS = {"project": "payments-sandbox", "stack": "dev", "owner": "payments", "managed-by": "pulumi"}
@@ -314,6 +315,41 @@ def _class_of(type_: str) -> Any:
     _, place, class_name = type_.split(":")
     module = place.partition("/")[0]
     return getattr(getattr(aws, {"lambda": "lambda_"}.get(module, module)), class_name)
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+@pytest.mark.parametrize("name", [*RULES, *STACK_RULES])
+def test_each_stack_keeps_every_rule(name: str, stack: str) -> None:
+    assert _complaints(name, list(record_stack(stack))) == []
+
+
+def test_every_type_of_the_program_that_takes_tags_has_to_carry_them() -> None:
+    types = {each.type for stack in ("dev", "prod") for each in record_stack(stack)}
+    assert {type_ for type_ in types if hasattr(_class_of(type_), "tags")} <= TAGGED
+
+
+@pytest.mark.parametrize(
+    ("type_", "change", "rule"),
+    [
+        ("aws:dynamodb/table:Table", {"deletionProtectionEnabled": False}, "production-protected"),
+        ("aws:dynamodb/table:Table", {"serverSideEncryption": None}, "encrypted-at-rest"),
+        ("aws:sns/topic:Topic", {"kmsMasterKeyId": None}, "encrypted-at-rest"),
+        (
+            "aws:lambda/eventSourceMapping:EventSourceMapping",
+            {"destinationConfig": None},
+            "stream-dead-letters",
+        ),
+        ("aws:cloudwatch/logGroup:LogGroup", {"retentionInDays": 0}, "log-retention"),
+        ("aws:lambda/function:Function", {"deadLetterConfig": None}, "function-dead-letters"),
+        ("aws:cloudwatch/logGroup:LogGroup", {"name": "other"}, "function-log-groups"),
+    ],
+)
+def test_a_change_of_the_program_is_seen(type_: str, change: dict[str, Any], rule: str) -> None:
+    resources = [
+        replace(each, properties={**each.properties, **change}) if each.type == type_ else each
+        for each in record_stack("prod")
+    ]
+    assert _complaints(rule, resources)
 
 
 def test_what_is_not_known_yet_counts_as_set_and_is_not_looked_into() -> None:
