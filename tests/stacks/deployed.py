@@ -7,7 +7,6 @@ and not as an empty text. It creates nothing; `tests/e2e` applies the same progr
 import json
 import runpy
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -100,10 +99,7 @@ def _deploy(stack: str, region: str, config: frozenset[tuple[str, str]], secrets
         {"aws:region": region, **{f"{PROJECT}:{name}": value for name, value in config}},
         [f"{PROJECT}:{name}" for name in secrets],
     )
-    with warnings.catch_warnings():
-        # Importing `pulumi_aws.s3` defines classes that say at once that they have other names now.
-        warnings.filterwarnings("ignore", ".*has been deprecated in favor of", DeprecationWarning)
-        pulumi.runtime.test(_run)(recorder.deployed)  # type: ignore[no-untyped-call]
+    pulumi.runtime.test(_run)(recorder.deployed)  # type: ignore[no-untyped-call]
     return recorder.deployed
 
 
