@@ -220,7 +220,8 @@ def test_tracing_is_paid_for_and_allowed_only_when_it_is_switched_on() -> None:
 
 def test_concurrency_is_reserved_for_each_function() -> None:
     given = {"api": 40, "relay": 3, "deliver": 5, "sweep": 2, "settlement": 6}
-    deployed = deploy(**{f"concurrency_{name}": count for name, count in given.items()})
+    concurrency: dict[str, Any] = {f"concurrency_{name}": count for name, count in given.items()}
+    deployed = deploy(**concurrency)
     for name, count in given.items():
         assert deployed.one("Function", f"{name}-function").plain["reservedConcurrentExecutions"] == count
     assert deployed.one("EventSourceMapping", "deliver-source").plain["scalingConfig"] == {
@@ -229,7 +230,8 @@ def test_concurrency_is_reserved_for_each_function() -> None:
 
 
 def test_an_account_with_little_concurrency_reserves_none() -> None:
-    deployed = deploy(**{f"concurrency_{name}": 0 for name in FUNCTIONS})
+    none: dict[str, Any] = {f"concurrency_{name}": 0 for name in FUNCTIONS}
+    deployed = deploy(**none)
     for made in deployed.of_type("Function"):
         assert made.plain["reservedConcurrentExecutions"] == -1
     assert "scalingConfig" not in deployed.one("EventSourceMapping", "deliver-source").plain
