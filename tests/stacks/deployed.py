@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -21,10 +20,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_root_resource, set_root_resource
 from pulumi.runtime.stack import Stack
 
-import stacks.settings
-
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURES = Path(__file__).parent / "fixtures"
 PROJECT = "payments-sandbox"
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -154,9 +150,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def _run(deployed: Deployed) -> pulumi.Output[None]:
-    # The program reads where the definition is when it is run.
-    with patch.object(stacks.settings, "SETTLEMENT", definition_path()):
-        runpy.run_path(str(ROOT / "stacks"), run_name="__main__")
+    runpy.run_path(str(ROOT / "stacks"), run_name="__main__")
     stack = get_root_resource()
     assert isinstance(stack, Stack)
     return pulumi.Output.from_input(_read_outputs(stack.outputs, deployed))
@@ -167,12 +161,6 @@ async def _read_outputs(outputs: Mapping[str, Any], deployed: Deployed) -> None:
         output: pulumi.Output[Any] = pulumi.Output.from_input(exported)
         value = await output.future()
         deployed.outputs[name] = Secret(value) if await output.is_secret() else value
-
-
-def definition_path() -> Path:
-    """The state machine's definition."""
-    real = stacks.settings.SETTLEMENT
-    return real if real.exists() else FIXTURES / "settlement.asl.json"
 
 
 class _Monitor(MockMonitor):

@@ -1,12 +1,16 @@
 """Settlement: the state machine is the definition beside the tasks, and starts each night."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from handlers.workers import settlement as settlement_worker
 from stacks.components.settlement import PLACEHOLDER, DefinitionError, read_definition
-from tests.stacks.deployed import ACCOUNT, REGION, definition_path, deploy
+from stacks.settings import SETTLEMENT
+from tests.stacks.deployed import ACCOUNT, REGION, deploy
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payments-sandbox-dev-settlement"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:payments-sandbox-dev-settlement"
@@ -14,10 +18,34 @@ DEAD_LETTERS = f"arn:aws:sqs:{REGION}:{ACCOUNT}:payments-sandbox-dev-settlement-
 
 
 def test_the_state_machine_is_the_definition_with_the_functions_address() -> None:
-    written = definition_path().read_text("utf-8")
+    written = SETTLEMENT.read_text("utf-8")
     deployed = deploy().one("StateMachine").plain["definition"]
     assert json.loads(deployed) == json.loads(written.replace(PLACEHOLDER, FUNCTION))
     assert "${" not in deployed
+
+
+def test_the_function_may_take_as_long_as_the_state_machine_waits_for_it() -> None:
+    function = deploy().one("Function", "settlement-function").plain
+    tasks = [state for state in states() if state["Type"] == "Task"]
+    assert tasks
+    for task in tasks:
+        assert task["TimeoutSeconds"] == function["timeout"]
+    assert function["timeout"] * 1000 > 2 * settlement_worker.TIME_KEPT_MS
+
+
+def test_as_many_accounts_as_are_settled_at_once_find_room() -> None:
+    function = deploy().one("Function", "settlement-function").plain
+    (at_once,) = [state["MaxConcurrency"] for state in states() if state["Type"] == "Map"]
+    assert function["reservedConcurrentExecutions"] >= at_once
+
+
+def states(machine: Any = None) -> Iterator[dict[str, Any]]:
+    """All states of the definition, those within a Map too."""
+    machine = machine or json.loads(SETTLEMENT.read_text("utf-8"))
+    for state in machine["States"].values():
+        yield state
+        if "ItemProcessor" in state:
+            yield from states(state["ItemProcessor"])
 
 
 def test_the_state_machine_logs_what_goes_wrong_and_no_payments() -> None:
