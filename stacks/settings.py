@@ -144,7 +144,7 @@ class StackSettings:
     concurrency_relay: int = 4
     concurrency_deliver: int = 4
     concurrency_sweep: int = 1
-    concurrency_settlement: int = 4
+    concurrency_settlement: int = 6
 
     feed_shards: int = 16
     table_write_units_max: int = 1000

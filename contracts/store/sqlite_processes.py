@@ -3,6 +3,7 @@
 Each line on standard output is something that the store has acknowledged.
 """
 
+import asyncio
 import resource
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from contracts.store.samples import FEED_KEY, make_record, updated
+from handlers.adapters.sqlite.groups import TurnInserts
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import Committed
@@ -31,6 +33,43 @@ def insert_forever(path: Path, name: str) -> None:
         record_id = f"{name}_{number}"
         assert store.insert(make_record(record_id, feed_key=FEED_KEY, data={"filling": FILLING})) is None
         acknowledge(record_id)
+
+
+def insert_groups_forever(path: Path, name: str) -> None:
+    """Insert records, as many at a time as requests may come together, until the process is killed."""
+    asyncio.run(_insert_groups(path, name))
+
+
+async def _insert_groups(path: Path, name: str) -> None:
+    group = TurnInserts(SqliteStore(path, checkpoint_interval_s=0.01))
+
+    async def insert(record_id: str) -> None:
+        assert group.insert(make_record(record_id, feed_key=FEED_KEY, data={"filling": FILLING})) is None
+        await group.settled()
+        acknowledge(record_id)
+
+    for number in count():
+        await asyncio.gather(*[insert(f"{name}_{number}_{member}") for member in range(number % 9)])
+
+
+def insert_groups_once(path: Path, name: str) -> None:
+    """Insert a hundred records that others insert too, ten at a time; acknowledge those that were not there."""
+    asyncio.run(_insert_groups_once(path, name))
+
+
+async def _insert_groups_once(path: Path, name: str) -> None:
+    store = SqliteStore(path)
+    group = TurnInserts(store)
+
+    async def insert(record_id: str) -> None:
+        existing = group.insert(make_record(record_id, data={"by": name}))
+        await group.settled()
+        if existing is None:
+            acknowledge(record_id)
+
+    for start in range(0, 100, 10):
+        await asyncio.gather(*[insert(f"auth_{number}") for number in range(start, start + 10)])
+    store.close()
 
 
 def insert_once(path: Path, name: str) -> None:
@@ -75,7 +114,15 @@ def fill_the_disk(path: Path) -> None:
 
 
 TASKS: dict[str, Callable[..., None]] = {
-    task.__name__: task for task in (insert_forever, insert_once, increment, fill_the_disk)
+    task.__name__: task
+    for task in (
+        insert_forever,
+        insert_groups_forever,
+        insert_once,
+        insert_groups_once,
+        increment,
+        fill_the_disk,
+    )
 }
 
 if __name__ == "__main__":

@@ -196,7 +196,10 @@ def index_entry_bytes(item: dict[str, Any], index: Index) -> int:
 
 def test_a_typical_authorization_is_a_kilobyte_and_four_write_units_at_most(store: DynamoDbStore) -> None:
     ports = SimpleNamespace(
-        store=store, clock=SimpleNamespace(now_ms=lambda: NOW_MS), ledger_secret=bytes(range(32))
+        store=store,
+        group=None,
+        clock=SimpleNamespace(now_ms=lambda: NOW_MS),
+        ledger_secret=bytes(range(32)),
     )
     command = Authorize(
         amount=12_345,

@@ -134,14 +134,22 @@ def test_records_outlive_the_store(path: Path) -> None:
         assert store.insert(make_record("cap_1", data={})) == make_record("cap_1")
 
 
-def test_everything_acknowledged_before_a_kill_is_there(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("task", "interrupted_max"),
+    [(sqlite_processes.insert_forever, 1), (sqlite_processes.insert_groups_forever, 8)],
+)
+def test_everything_acknowledged_before_a_kill_is_there(
+    path: Path, task: Callable[..., None], interrupted_max: int
+) -> None:
     acknowledged: list[str] = []
     for name, lines in (("first", 1), ("second", 300), ("third", 5000)):
-        acknowledged += kill_after(start(sqlite_processes.insert_forever, path, name), lines)
+        acknowledged += kill_after(start(task, path, name), lines)
     with opened(path) as store:
         listed = listed_ids(store, Index.FEED, FEED_KEY)
         assert set(acknowledged) <= set(listed)
-        assert len(listed) <= len(acknowledged) + 3, "at most the insert that each kill interrupted"
+        assert len(listed) <= len(acknowledged) + 3 * interrupted_max, (
+            "at most the inserts that each kill interrupted"
+        )
         for start_at in range(0, len(listed), 100):
             assert None not in store.get(listed[start_at : start_at + 100])
     with raw(path) as connection:
@@ -232,7 +240,7 @@ def test_a_long_log_starts_anew_while_this_process_does_not_write(
     modes: list[str] = []
 
     def observe(self: checkpoints.Checkpointer, mode: str) -> tuple[int, int]:
-        assert mode == "PASSIVE" or self._writing.locked()
+        assert mode == "PASSIVE" or self._writing._lock.locked()
         modes.append(mode)
         return copy(self, mode)
 
@@ -342,8 +350,11 @@ def test_fifty_threads_insert_each_record_once(path: Path) -> None:
         assert stores[0].get([record.id for record in records]) == records
 
 
-def test_processes_that_open_a_new_file_together_insert_each_record_once(path: Path) -> None:
-    processes = [start(sqlite_processes.insert_once, path, f"process_{number}") for number in range(4)]
+@pytest.mark.parametrize("task", [sqlite_processes.insert_once, sqlite_processes.insert_groups_once])
+def test_processes_that_open_a_new_file_together_insert_each_record_once(
+    path: Path, task: Callable[..., None]
+) -> None:
+    processes = [start(task, path, f"process_{number}") for number in range(4)]
     acknowledged = [finish(process) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert sorted(chain(*acknowledged)) == sorted(f"auth_{number}" for number in range(100))

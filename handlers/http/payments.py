@@ -24,9 +24,12 @@ async def authorize_payment(call: Call) -> Answer:
         metadata=body.get("metadata"),
         simulate=call.headers.get(_SIMULATE),
     )
-    return _answer(
-        payments.authorize_payment(call.ports, call.account_id, command, idempotency_key=call.idempotency_key)
+    outcome = payments.authorize_payment(
+        call.ports, call.account_id, command, idempotency_key=call.idempotency_key
     )
+    if call.ports.group is not None:
+        await call.ports.group.settled()
+    return _answer(outcome)
 
 
 async def capture_payment(call: Call) -> Answer:

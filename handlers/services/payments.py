@@ -5,6 +5,7 @@ and write their entry together with the authorization's new totals, on condition
 comes from the idempotency key, so a repeat finds the first entry instead of writing a second.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -82,6 +83,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
 
     Money: command.amount counts the currency's smallest unit, 1 to 999999999999.
     Idempotency: the same key and request return the first result, a decline included.
+    Durability: where the ports have a `group`, wait for it to settle before anybody is told.
     Errors, by precedence:
         invalid_request: the card number stands in a text field, where it would be kept.
         invalid_simulation: the header or a `SIMULATE` holder name is not in the grammar.
@@ -104,12 +106,12 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
             ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key, generation=generation
         )
         record = _authorization_record(account_id, command, identity, card_id, request, decision, now_ms)
-        existing = ports.store.insert(record)
+        existing = (ports.group or ports.store).insert(record)
         if existing is None:
             return Outcome(entries.as_created(record), replayed=False)
         if not entries.key_is_forgotten(existing, now_ms):
-            break
-    return _replay(existing, request)
+            return _replay(existing, request)
+    raise AssertionError("generations do not end")
 
 
 def _authorization_record(
@@ -268,7 +270,7 @@ def _operate(
                 raise
         else:
             _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
-            entry, updated = make_follow_up(authorization, kind, identity, request, plan, now_ms)
+            entry, updated = make_follow_up(ports, authorization, kind, identity, request, plan, now_ms)
             match ports.store.commit([entry], [Update(updated)]):
                 case Committed():
                     return Outcome(entries.as_created(entry), replayed=False)
@@ -354,6 +356,8 @@ def _add_common(request: dict[str, Any], command: Authorize | Operation) -> None
 _CARD_DIGITS: Final = (12, 19)
 """The least and the most digits of a card number. Source: ISO/IEC 7812-1."""
 
+_DIGIT: Final = re.compile(r"\d")
+
 
 def _refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callable[[str], bool]) -> None:
     """The ledger never holds a card number, so the payment's own may not hide in a text that would be kept.
@@ -381,10 +385,11 @@ def _recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool
 
 def _holds_card(text: str, is_the_card: Callable[[str], bool]) -> bool:
     least, most = _CARD_DIGITS
-    if len(text) < least:
+    # Digits of any script, whatever separates them.
+    found = _DIGIT.findall(text) if len(text) >= least else ()
+    if len(found) < least:
         return False
-    # Digits of any script, and whatever separates them.
-    digits = "".join([str(int(char)) for char in text if char.isdecimal()])
+    digits = "".join([str(int(char)) for char in found])
     return any(
         is_the_card(digits[start : start + length])
         for length in range(least, most + 1)
@@ -407,7 +412,7 @@ def _kept_texts(command: Authorize | Operation) -> list[tuple[str, str]]:
 
 
 def _many_digits(name: str) -> bool:
-    return sum(map(str.isdecimal, name)) >= _CARD_DIGITS[0]
+    return len(_DIGIT.findall(name)) >= _CARD_DIGITS[0]
 
 
 def _kept_card_texts(card: CardDetails) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ The store is a ledger of records with four operations and no queries beyond thre
 or two and both homes behave alike: `contracts/store/` is the suite that every adapter passes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -135,6 +135,20 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release what the adapter holds; nothing is called afterwards."""
+        ...
+
+
+class InsertGroup(Protocol):
+    """Inserts of requests that come together, committed together: for a request that writes one record and is answered then."""
+
+    def insert(self, record: Record) -> Record | None:
+        """As `Store.insert`, but a record that was inserted is committed a moment later, and nobody may be told of it before
+        `settled`; one that holds the id has been committed."""
+        ...
+
+    def settled(self) -> Awaitable[None]:
+        """Wait for the commit of what was just inserted: to be called before anything else is awaited. Raises
+        `StoreUnavailable` when it fails, and nothing was written then."""
         ...
 
 
@@ -281,9 +295,12 @@ class Ports:
     """All ports, as the services receive them.
 
     clock: the account's time, where the ports are an account's (`services/controls.py`); otherwise real time.
-    wall_clock: real time, whatever an account's clock says: signatures, API keys, what lives outside the ledger.
+    real_clock: real time, where `clock` is not; see `wall_clock`.
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
+    request_budget_s: how long a request may work at what it was asked for before it has to answer.
+    cutoff_minutes: when the account's day ends, in minutes after midnight UTC (`domain/settlement.py`).
     cache_lag_ms: for how long other processes may go on trusting what their `PrincipalCache` remembers.
+    group: where inserts share commits; None where each is committed by itself, in `store`.
     sender: posts to receivers, where a request may wait for one.
     public_url: where clients reach the API, without a slash at the end.
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
@@ -298,14 +315,18 @@ class Ports:
     principals: PrincipalCache
     ledger_secret: bytes = field(repr=False)
     secret_box: SecretBox = field(default=None)  # type: ignore[assignment]
+    group: InsertGroup | None = None
     sender: Sender | None = None
     loopback_webhooks: bool = False
     public_url: str = ""
-    wall_clock: Clock = field(default=None)  # type: ignore[assignment]  # `clock`, unless given
+    real_clock: Clock | None = None
+    cutoff_minutes: int = 0
     cache_lag_ms: int = 0
+    request_budget_s: int = 50
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
 
-    def __post_init__(self) -> None:
-        if self.wall_clock is None:
-            object.__setattr__(self, "wall_clock", self.clock)
+    @property
+    def wall_clock(self) -> Clock:
+        """Real time, whatever an account's clock says: for signatures, API keys, and what lives outside the ledger."""
+        return self.real_clock or self.clock

@@ -21,6 +21,9 @@ INDEXES: Mapping[str, tuple[str, str]] = {
 }
 """Each index's partition and sort key."""
 
+INCLUDED: Mapping[str, Sequence[str]] = {"due": ("account_id",)}
+"""What an index holds besides keys; the others hold keys only."""
+
 NEW_TABLE_WRITE_UNITS = 4_000
 NEW_TABLE_READ_UNITS = 12_000
 
@@ -117,12 +120,14 @@ def _index(index: str, args: LedgerArgs) -> aws.dynamodb.TableGlobalSecondaryInd
         "name": index,
         "hash_key": partition,
         "range_key": position,
-        "projection_type": "KEYS_ONLY",
+        "projection_type": "INCLUDE" if index in INCLUDED else "KEYS_ONLY",
         "on_demand_throughput": {
             "max_write_request_units": args.write_units_max,
             "max_read_request_units": args.read_units_max,
         },
     }
+    if index in INCLUDED:
+        made["non_key_attributes"] = list(INCLUDED[index])
     if warm := _warm_throughput(args):
         made["warm_throughput"] = warm
     return made

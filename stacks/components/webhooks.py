@@ -16,7 +16,16 @@ from stacks.components.function import FunctionArgs, FunctionDefaults, SandboxFu
 from stacks.components.ledger import Ledger
 from stacks.permissions import Statement, role_policy, trust_policy
 
-EVENT_KINDS = ("authorization", "capture", "endpoint_disabled", "expiry", "increment", "refund", "void")
+EVENT_KINDS = (
+    "authorization",
+    "capture",
+    "endpoint_disabled",
+    "expiry",
+    "increment",
+    "refund",
+    "settlement_completed",
+    "void",
+)
 """The kinds of records that are events, and so are all that the relay is woken for; the program of the functions knows
 them as `EVENT_KINDS` too, which a test compares."""
 

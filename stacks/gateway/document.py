@@ -57,7 +57,7 @@ class DocumentArgs:
 
 def load_contract(path: Path) -> dict[str, Any]:
     """The contract as data."""
-    contract: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    contract: dict[str, Any] = yaml.load(path.read_bytes(), yaml.CSafeLoader)
     return contract
 
 

@@ -7,13 +7,11 @@ and not as an empty text. It creates nothing; `tests/e2e` applies the same progr
 import json
 import runpy
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -22,10 +20,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_root_resource, set_root_resource
 from pulumi.runtime.stack import Stack
 
-import stacks.settings
-
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURES = Path(__file__).parent / "fixtures"
 PROJECT = "payments-sandbox"
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -100,10 +95,7 @@ def _deploy(stack: str, region: str, config: frozenset[tuple[str, str]], secrets
         {"aws:region": region, **{f"{PROJECT}:{name}": value for name, value in config}},
         [f"{PROJECT}:{name}" for name in secrets],
     )
-    with warnings.catch_warnings():
-        # Importing `pulumi_aws.s3` defines classes that say at once that they have other names now.
-        warnings.filterwarnings("ignore", ".*has been deprecated in favor of", DeprecationWarning)
-        pulumi.runtime.test(_run)(recorder.deployed)  # type: ignore[no-untyped-call]
+    pulumi.runtime.test(_run)(recorder.deployed)  # type: ignore[no-untyped-call]
     return recorder.deployed
 
 
@@ -158,9 +150,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def _run(deployed: Deployed) -> pulumi.Output[None]:
-    # The program reads where the definition is when it is run.
-    with patch.object(stacks.settings, "SETTLEMENT", definition_path()):
-        runpy.run_path(str(ROOT / "stacks"), run_name="__main__")
+    runpy.run_path(str(ROOT / "stacks"), run_name="__main__")
     stack = get_root_resource()
     assert isinstance(stack, Stack)
     return pulumi.Output.from_input(_read_outputs(stack.outputs, deployed))
@@ -171,12 +161,6 @@ async def _read_outputs(outputs: Mapping[str, Any], deployed: Deployed) -> None:
         output: pulumi.Output[Any] = pulumi.Output.from_input(exported)
         value = await output.future()
         deployed.outputs[name] = Secret(value) if await output.is_secret() else value
-
-
-def definition_path() -> Path:
-    """The state machine's definition."""
-    real = stacks.settings.SETTLEMENT
-    return real if real.exists() else FIXTURES / "settlement.asl.json"
 
 
 class _Monitor(MockMonitor):

@@ -210,10 +210,10 @@ def test_a_model_accepts_every_example_of_the_contract(document: Json, contract:
     checked = 0
     for path, method, operation in operations(contract):
         for media_type, body in _bodies(contract, operation):
-            for name, example in body.get("examples", {}).items():
+            for example in body.get("examples", {}).values():
                 model = _model(document, path, method, media_type, body["schema"])
                 value = _resolve(contract, example)["value"]
-                jsonschema.Draft4Validator(model).validate(value), name
+                jsonschema.Draft4Validator(model).validate(value)
                 checked += 1
     assert checked > 100
 
@@ -319,7 +319,7 @@ def _references(node: Any) -> Iterator[str]:
             yield from _references(each)
 
 
-def _bodies(contract: Json, operation: Json) -> Iterator[tuple[str, Json]]:
+def _bodies(contract: Json, operation: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
     described = [*operation["responses"].values()]
     if "requestBody" in operation:
         described.append(operation["requestBody"])

@@ -172,7 +172,7 @@ def test_a_domain_needs_a_certificate_and_a_certificate_a_domain() -> None:
     expected = "  certificate_arn: must be set when domain_name is, and only then"
     assert expected in refusal(domain_name="api.example.com")
     assert expected in refusal(certificate_arn=certificate)
-    assert read(domain_name="api.example.com", certificate_arn=certificate)
+    assert read(domain_name="api.example.com", certificate_arn=certificate).domain_name == "api.example.com"
 
 
 def test_a_function_starts_from_a_snapshot_or_is_kept_running_but_not_both() -> None:

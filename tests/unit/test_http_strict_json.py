@@ -4,9 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.http.problems import MalformedJson
-from handlers.http.strict_json import DEPTH_MAX, INTEGER_MAX, find_inexact_numbers, parse_json
+from handlers.http.strict_json import (
+    DEPTH_MAX,
+    INTEGER_MAX,
+    Document,
+    _parse_closely,
+    find_inexact_numbers,
+    parse_json,
+)
 
 CARD = "4242424242424242"
 
@@ -77,3 +86,78 @@ def test_numbers_that_are_not_64_bit_integers_are_all_found() -> None:
 
 def test_an_ordinary_body_is_not_searched_for_inexact_numbers() -> None:
     assert not parse_json(b'{"amount": 1051, "card": {"number": "4242424242424242"}}').inexact
+
+
+# The quick parser beside the close one.
+
+spaces = st.sampled_from(["", "", "", " ", "\n\t"])
+names = st.sampled_from(["a", "b", "a:", ":", "\\u0061", "é", "\\ud800", '\\"', ""])
+scalars = st.one_of(
+    st.sampled_from(
+        ["0", "-0", "1", "01", "1.0", "1e2", "NaN", "Infinity", "true", "false", "null", "[]", "[1.5]"]
+    ),
+    st.sampled_from([str(INTEGER_MAX), str(INTEGER_MAX + 1), str(-INTEGER_MAX), str(-INTEGER_MAX - 1)]),
+    st.sampled_from(["18446744073709551615", "18446744073709551616", "9" * 400, "1" * 5000]),
+    names.map(lambda name: f'"{name}"'),
+)
+
+
+@st.composite
+def objects(draw: st.DrawFn, members: st.SearchStrategy[str]) -> str:
+    """An object as text, with names that may be given twice and spaces where they may stand."""
+    texts = [
+        f'{draw(spaces)}"{draw(names)}"{draw(spaces)}:{draw(spaces)}{draw(members)}'
+        for _ in range(draw(st.integers(0, 4)))
+    ]
+    return f"{draw(spaces)}{{{','.join(texts)}}}{draw(spaces)}"
+
+
+def outcome(parse: Any, raw: bytes) -> Any:
+    """What the parser makes of it, told so exactly that 1, 1.0 and true differ."""
+    try:
+        document: Document = parse(raw)
+    except MalformedJson as refusal:
+        return [(error.pointer, error.code, error.detail) for error in refusal.errors]
+    inexact = list(find_inexact_numbers(document.value)) if document.inexact else []
+    return repr(document.value), inexact
+
+
+@given(st.recursive(objects(scalars), lambda inner: objects(scalars | inner), max_leaves=6))
+def test_the_quick_parser_and_the_close_one_agree_on_objects(text: str) -> None:
+    raw = text.encode()
+    assert outcome(parse_json, raw) == outcome(_parse_closely, raw)
+
+
+@given(objects(objects(scalars)), st.data())
+def test_the_quick_parser_and_the_close_one_agree_on_damaged_objects(text: str, data: st.DataObject) -> None:
+    raw = bytearray(text.encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(
+            st.sampled_from(b':",{}[]\\0-.\x00\x80\xef u')
+        )
+    assert outcome(parse_json, bytes(raw)) == outcome(_parse_closely, bytes(raw))
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX - 1, DEPTH_MAX, DEPTH_MAX + 1, 2000, 100_000])
+def test_the_quick_parser_and_the_close_one_agree_on_depth(depth: int) -> None:
+    raw = b'{"a":' * depth + b"1" + b"}" * depth
+    assert outcome(parse_json, raw) == outcome(_parse_closely, raw)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\xef\xbb\xbf{}", b"", b" ", b"{}{}", b"[]", b"1", b'"a"', b"null", b'{"a":1}\x00']
+)
+def test_the_quick_parser_and_the_close_one_agree_on_what_is_no_object(raw: bytes) -> None:
+    assert outcome(parse_json, raw) == outcome(_parse_closely, raw)
+
+
+def test_an_ordinary_body_needs_the_quick_parser_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("handlers.http.strict_json._parse_closely")
+    body = {
+        "amount": 1000,
+        "final": True,
+        "card": {"number": "4242424242424242"},
+        "metadata": {},
+        "note": None,
+    }
+    assert parse_json(json.dumps(body).encode()) == Document(body, inexact=False)

@@ -13,7 +13,9 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from handlers.adapters.sqlite.exclusive import Exclusive
 from handlers.adapters.sqlite.schema import connect
+from handlers.domain.errors import StoreUnavailable
 
 INTERVAL_S: Final = 0.5
 
@@ -33,9 +35,9 @@ _LOG = logging.getLogger(__name__)
 class Checkpointer:
     """The thread. The store sets `written` after each write; it is read and cleared here."""
 
-    def __init__(self, path: Path, writing: threading.Lock, interval_s: float = INTERVAL_S) -> None:
-        """path: a ledger that is open. writing: held by this process's writer while it writes. interval_s: between
-        two looks."""
+    def __init__(self, path: Path, writing: Exclusive, interval_s: float = INTERVAL_S) -> None:
+        """path: a ledger that is open. writing: held by this process's writer while it writes. interval_s: between two
+        looks."""
         self.written = True
         self._writing = writing
         self._interval_s = interval_s
@@ -57,7 +59,7 @@ class Checkpointer:
                 self.written = False
                 try:
                     done = self._checkpoint()
-                except (sqlite3.OperationalError, OSError) as error:
+                except (sqlite3.OperationalError, StoreUnavailable, OSError) as error:
                     # The log keeps everything meanwhile, and a request that cannot be written fails by itself.
                     done = False
                     _LOG.warning("The write-ahead log could not be moved into the ledger: %s", error)

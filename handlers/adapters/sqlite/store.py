@@ -2,22 +2,21 @@
 
 Everything acknowledged survives the death of the process; with `synchronous="FULL"` that of the machine too. Several
 processes may share the file on one machine, never over a network file system. It holds no business rule and creates no
-backup. `schema.py` opens the file, `checkpoints.py` tends its log.
+backup. `schema.py` opens the file, `exclusive.py` guards the connection, `groups.py` lets inserts share a commit,
+`checkpoints.py` tends the log.
 """
 
 import os
 import sqlite3
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import orjson
 
 from handlers.adapters.sqlite.checkpoints import INTERVAL_S, Checkpointer
-from handlers.adapters.sqlite.schema import StoreOpenError, Synchronous, open_ledger, primary_code
-from handlers.domain.errors import StoreUnavailable
+from handlers.adapters.sqlite.exclusive import Exclusive, Group
+from handlers.adapters.sqlite.schema import StoreOpenError, Synchronous, open_ledger
 from handlers.services.ports import (
     DUE_KEY,
     AlreadyExists,
@@ -77,20 +76,6 @@ _INT64_MAX: Final = 2**63 - 1
 _FIRST: Final = Position(_INT64_MIN, "")
 _LAST: Final = Position(_INT64_MAX, "")
 
-_OUTAGES: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
-"""Result codes that say something about the machine. The others, a wrong statement for one, are this program's fault."""
-
 
 class SqliteStore:
     """The ledger in the file at `path`, created when it is not there.
@@ -113,9 +98,8 @@ class SqliteStore:
     ) -> None:
         file = Path(path)
         self._connection = open_ledger(file, synchronous=synchronous, busy_timeout_s=busy_timeout_s)
-        self._lock = threading.Lock()
-        self._exclusive = _Exclusive(self._connection, self._lock)
-        self._checkpointer = Checkpointer(file, self._lock, checkpoint_interval_s)
+        self._exclusive = Exclusive(self._connection)
+        self._checkpointer = Checkpointer(file, self._exclusive, checkpoint_interval_s)
         self._closed = False
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
@@ -132,6 +116,24 @@ class SqliteStore:
                 self._checkpointer.written = True
                 return None
             return _find(connection, record.id)
+
+    def insert_into_group(self, record: Record) -> Record | Group:
+        """Insert the record unless its id is taken, but commit it later: answers the group that it is part of now, or the
+        record that holds the id, unchanged and committed.
+
+        The group ends with `commit_group`, or before whatever else is asked of the store.
+        """
+        group = self._exclusive.insert_into_group(_INSERT, _row(record))
+        if group is not None:
+            return group
+        (existing,) = self.get([record.id])
+        # Committing the record that held the id may have failed just now, and the id be free again.
+        return self.insert_into_group(record) if existing is None else existing
+
+    def commit_group(self, group: Group) -> None:
+        """Commit the group unless that is done; its `error` then tells whether it was."""
+        self._exclusive.end_group(group)
+        self._checkpointer.written = True
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
         """See the port."""
@@ -194,30 +196,6 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             self._connection.close()
-
-
-class _Exclusive:
-    """Holds the connection for one operation and tells outages of the machine from mistakes of the program.
-
-    A class, as a generator costs four times as much and this is entered for every request.
-    """
-
-    __slots__ = ("_connection", "_lock")
-
-    def __init__(self, connection: sqlite3.Connection, lock: threading.Lock) -> None:
-        self._connection = connection
-        self._lock = lock
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._lock.acquire()
-        return self._connection
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
-        if isinstance(error, sqlite3.OperationalError) and primary_code(error) in _OUTAGES:
-            raise StoreUnavailable(f"The ledger file cannot be used: {error.sqlite_errorname}.") from error
 
 
 def _apply(

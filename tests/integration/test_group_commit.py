@@ -1,0 +1,84 @@
+"""Authorizations that come together, in the embedded home: one commit, and for each of them its own answer."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from handlers.adapters.sqlite.exclusive import Exclusive, Group
+from handlers.adapters.sqlite.store import SqliteStore
+from handlers.bootstrap import LocalSandbox, build_local
+from handlers.domain.errors import StoreUnavailable
+from handlers.services.accounts import DEMO_API_KEY
+from handlers.settings import LocalSettings
+from tests.load.samples import ACCEPTED
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalSandbox]:
+    sandbox = build_local(LocalSettings(db=str(tmp_path / "ledger.db")), fast_path=request.param)
+    yield sandbox
+    sandbox.ports.store.close()
+
+
+def authorize(sandbox: LocalSandbox, keys: Sequence[str]) -> list[httpx.Response]:
+    """One authorization under each key, all at once."""
+
+    async def send() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=sandbox.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+            headers = [{"x-api-key": DEMO_API_KEY, "x-idempotency-key": key} for key in keys]
+            requests = [client.post("/v1/authorize", json=ACCEPTED, headers=each) for each in headers]
+            return await asyncio.gather(*requests)
+
+    return asyncio.run(send())
+
+
+def commits_of(sandbox: LocalSandbox) -> list[str]:
+    """Every commit of the ledger from now on."""
+    assert isinstance(sandbox.ports.store, SqliteStore)
+    commits: list[str] = []
+    trace = sandbox.ports.store._connection.set_trace_callback
+    trace(lambda statement: commits.append(statement) if statement == "COMMIT" else None)
+    return commits
+
+
+def test_authorizations_that_come_together_share_a_commit(sandbox: LocalSandbox) -> None:
+    authorize(sandbox, ["first"])
+    commits = commits_of(sandbox)
+    answers = authorize(sandbox, [f"key-{number}" for number in range(20)])
+    assert [answer.status_code for answer in answers] == [201] * 20
+    ids = [answer.json()["transaction_id"] for answer in answers]
+    assert len(set(ids)) == 20
+    assert None not in sandbox.ports.store.get(ids)
+    assert len(commits) < 10
+
+
+def test_repeats_that_come_together_make_one_entry(sandbox: LocalSandbox) -> None:
+    answers = authorize(sandbox, ["one-key"] * 20)
+    assert [answer.status_code for answer in answers] == [201] * 20
+    assert len({answer.text for answer in answers}) == 1
+    assert [answer.headers.get("idempotent-replayed") for answer in answers].count("true") == 19
+
+
+def test_a_commit_that_fails_is_everybodys_503_and_repeating_them_works(
+    sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ["a", "b", "c"]
+    authorize(sandbox, ["first"])
+
+    def fail(self: Exclusive, group: Group) -> None:
+        self._group = None
+        self._connection.execute("ROLLBACK")
+        group.error = StoreUnavailable("The ledger file cannot be used: SQLITE_FULL.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exclusive, "_end", fail)
+        answers = authorize(sandbox, keys)
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert {answer.json()["code"] for answer in answers} == {"store_unavailable"}
+    answers = authorize(sandbox, keys)
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None] * 3
