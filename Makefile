@@ -1,5 +1,6 @@
 # Everything that a developer or CI does here, by name. Needs GNU make, a POSIX shell and Python 3.11 or newer; the
-# TypeScript verifier and the benchmark also need Node.js 20 or newer. No cloud account, and no network once installed.
+# TypeScript verifier and the benchmark also need Node.js 20 or newer. No cloud account, but to deploy, and no network
+# once installed.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -65,6 +66,31 @@ BUNDLE_PYTHON ?= python3.12
 bundle: environment-lambda ## build build/lambda.zip, what every Lambda function runs from
 	@python=$$(command -v "$(BUNDLE_PYTHON)") && "$$python" -c '' 2>/dev/null || python=; \
 	$(PY) -m stacks.bundle --python "$$python"
+
+.PHONY: cost
+cost: environment-dev ## write docs/cost.md from the cost model and a simulation of the indexes
+	@$(PY) -m tests.load.cost_document
+
+# Deploying needs the Pulumi CLI, an account and its credentials: docs/operations.md. What is deployed has just been built,
+# and has to meet the policy. `up-prod` shows what it would do and asks; YES=1 is for where somebody has approved already.
+POLICY := --policy-pack stacks/policy
+.PHONY: preview-dev preview-prod up-dev up-prod destroy-dev
+preview-dev preview-prod: preview-%: bundle ## show what a deployment would change
+	@pulumi preview --stack $* --diff $(POLICY) $(PULUMI_ARGS)
+
+up-dev: bundle ## deploy the dev stack
+	@pulumi up --stack dev --yes $(POLICY) $(PULUMI_ARGS)
+
+up-prod: bundle ## deploy the prod stack, after asking
+	@pulumi up --stack prod $(if $(filter 1,$(YES)),--yes) $(POLICY) $(PULUMI_ARGS)
+
+destroy-dev: environment-dev ## delete the dev stack with all that it holds, after asking
+	@pulumi destroy --stack dev $(PULUMI_ARGS)
+
+# The contract against a deployed API; FUZZ_URL and FUZZ_API_KEY say which, and with whose key.
+.PHONY: fuzz-deployed
+fuzz-deployed: environment-dev ## fuzz a deployed API: FUZZ_URL=https://... FUZZ_API_KEY=...; FUZZ_EXAMPLES=50
+	@$(PY) -m contracts.fuzz.deployed $(FUZZ_ARGS)
 
 # The pins that stand are kept; `make lock UPGRADE=1` moves them all.
 LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
