@@ -24,7 +24,7 @@ COVERAGE_ARGS :=
 
 .PHONY: help
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
@@ -75,8 +75,11 @@ cost: environment-dev ## write docs/cost.md from the cost model and a simulation
 # and has to meet the policy. `up-prod` shows what it would do and asks; YES=1 is for where somebody has approved already.
 POLICY := --policy-pack stacks/policy
 .PHONY: preview-dev preview-prod up-dev up-prod destroy-dev
-preview-dev preview-prod: preview-%: bundle ## show what a deployment would change
-	@pulumi preview --stack $* --diff $(POLICY) $(PULUMI_ARGS)
+preview-dev: bundle ## show what `make up-dev` would change
+	@pulumi preview --stack dev --diff $(POLICY) $(PULUMI_ARGS)
+
+preview-prod: bundle ## show what `make up-prod` would change
+	@pulumi preview --stack prod --diff $(POLICY) $(PULUMI_ARGS)
 
 up-dev: bundle ## deploy the dev stack
 	@pulumi up --stack dev --yes $(POLICY) $(PULUMI_ARGS)
