@@ -30,9 +30,10 @@ help: ## list the targets (the default)
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
 	@exec $(PY) -m handlers.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
+# A file's tests share a worker, so that what they share is started once; in their order, as the slow ones come first.
 .PHONY: test
 test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
-	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadgroup $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
+	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: environment-dev lint-typescript ## formatting, lint, types, import arrows and the contract
@@ -53,7 +54,7 @@ check: COVERAGE_ARGS := --cov --cov-report=term:skip-covered
 check: lint test ## what CI runs: lint, then every test with coverage of at least 90 %
 
 .PHONY: bench
-bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/performance.md; ARGS='--quick --only lambda'
+bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/performance.md; ARGS='--quick --only webhooks'
 	@cmp -s tests/load/package-lock.json tests/load/node_modules/.installed || { \
 	  cd tests/load && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
 	  cp package-lock.json node_modules/.installed; }

@@ -28,6 +28,7 @@ from handlers.http import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from handlers.http.access_log import AccessLog
 from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
@@ -122,10 +123,16 @@ class LocalSandbox:
     sender: "HttpSender"
 
 
-def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: bool = True) -> LocalSandbox:
+def build_local(
+    settings: LocalSettings,
+    *,
+    public_url: str = "",
+    fast_path: bool = True,
+    access_log: AccessLog | None = None,
+) -> LocalSandbox:
     """The embedded home: SQLite, the key beside it, the demo account, Swagger UI, webhooks from the same process.
 
-    public_url: where the server will be reached.
+    public_url: where the server will be reached. access_log: what takes a line for each request, in place of the logger.
 
     Raises StoreOpenError, SecretFileError or WrongLedgerSecret when the ledger or its key cannot be used.
     """
@@ -164,6 +171,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
             body_bytes_max=BODY_BYTES_MAX,
             # `make lint` and the tests have validated the contract that is shipped.
             contract_is_valid=True,
+            access_log=access_log,
         )
         contract = load_contract(contract_path())
         app = build_app(contract, HANDLERS, ports, authenticate=authenticate, options=options)

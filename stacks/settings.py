@@ -85,7 +85,7 @@ class StackSettings:
     log_retention_days: how long logs are kept; one of `LOG_RETENTION_DAYS`.
     access_logs: whether API Gateway logs each request, those included that never reach a function.
     gateway_log_role: whether this stack gives API Gateway the role that access logs need. There is one for all APIs of an
-        account and region, so that one stack at most may have it.
+        account and region, and it goes with its stack: of several stacks, switch it on in the one that stays.
     trace: whether X-Ray follows requests, at a price of $5 per million.
 
     api_memory_mb, worker_memory_mb: of the functions behind the API, and of all others. Lambda gives a whole vCPU at 1769.

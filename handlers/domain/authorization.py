@@ -30,6 +30,7 @@ from handlers.domain.errors import (
 )
 from handlers.domain.moments import DAY_MS
 from handlers.domain.money import AMOUNT_MAX, format_amount
+from handlers.domain.value import value_type
 
 VALIDITY_MS: Final = 7 * DAY_MS
 """How long a card-not-present authorization can be captured. Source: Visa and Mastercard processing rules."""
@@ -49,7 +50,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Totals:
     """Running totals in minor units. released: held once, given back uncaptured by a void, a final capture or
     an expiry."""

@@ -6,8 +6,10 @@ A card number and a CVC live only inside a request: `CardDetails` never prints t
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, NamedTuple
+
+from handlers.domain.value import value_type
 
 AMEX_CVC_DIGITS: Final = 4
 CVC_DIGITS: Final = 3
@@ -30,7 +32,7 @@ _FUNDING: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class CardDetails:
     """A card as it arrives: number and cvc are secrets and never leave the request.
 
@@ -103,6 +105,8 @@ def avs_result(
         return "U"
     line1 = "line1" in address and line1_matches
     postal_code = "postal_code" in address and postal_code_matches
-    return {(True, True): "Y", (True, False): "A", (False, True): "Z", (False, False): "N"}[
-        line1, postal_code
-    ]
+    return _AVS_RESULTS[line1, postal_code]
+
+
+# By whether the first address line matches, and the postal code.
+_AVS_RESULTS: Final = {(True, True): "Y", (True, False): "A", (False, True): "Z", (False, False): "N"}

@@ -37,6 +37,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from handlers.domain.value import value_type
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -260,7 +262,7 @@ class IdempotencyKeyReused(SandboxError):
     title = "The idempotency key was used for another request"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Quota:
     """What a rate limiter knows about one key after one request.
 

@@ -198,6 +198,7 @@ class Decision(NamedTuple):
 
 
 NO_TRIGGER: Final = Simulation("none", PLAIN)
+_NOTHING_ASKED: Final = Instruction()
 
 
 @lru_cache(maxsize=256)
@@ -275,7 +276,7 @@ def _triggers(
     test_card = TEST_CARDS.get(card.number)
     if test_card is not None and test_card.rule != PLAIN:
         applies = card.cvc is not None or not test_card.needs_cvc
-        yield Simulation("card_number", test_card.rule), test_card.instruction if applies else Instruction()
+        yield Simulation("card_number", test_card.rule), test_card.instruction if applies else _NOTHING_ASKED
     decline = decline_for_amount(amount)
     if decline is not None:
         yield Simulation("amount", f"response_code={decline.response_code}"), Instruction(decline=decline)
@@ -317,7 +318,7 @@ def _judge_card(card: CardDetails, *, year: int, month: int) -> tuple[Simulation
         return Simulation("card_check", "issuer_range"), Instruction(decline=decline_for("invalid_account"))
     if cards.has_expired(card.exp_month, card.exp_year, year=year, month=month):
         return Simulation("card_check", "expiry"), Instruction(decline=decline_for("expired_card"))
-    return NO_TRIGGER, Instruction()
+    return NO_TRIGGER, _NOTHING_ASKED
 
 
 def _avs(card: CardDetails, simulation: Simulation) -> str:

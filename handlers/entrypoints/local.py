@@ -15,6 +15,7 @@ from handlers.adapters.system.secret_file import SecretFileError
 from handlers.bootstrap import LocalSandbox, build_local
 from handlers.entrypoints.corked_protocol import CorkedHttpProtocol
 from handlers.entrypoints.logs import gathered_logs
+from handlers.http.access_log import AccessLog
 from handlers.services.accounts import DEMO_API_KEY
 from handlers.services.ledger_secret import WrongLedgerSecret
 from handlers.settings import LocalSettings
@@ -77,8 +78,11 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
 
     Raises ServeError when the port is taken, or the ledger or its key cannot be used.
     """
-    with gathered_logs(settings.log_level), _listen(settings.host, settings.port) as listener:
-        sandbox = _open(settings, listener, reset=reset)
+    with (
+        gathered_logs(settings.log_level) as access_log,
+        _listen(settings.host, settings.port) as listener,
+    ):
+        sandbox = _open(settings, listener, access_log, reset=reset)
         try:
             _run(settings, listener, sandbox)
         finally:
@@ -86,11 +90,13 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
         _logger.info("stopped")
 
 
-def _open(settings: LocalSettings, listener: socket.socket, *, reset: bool) -> LocalSandbox:
+def _open(
+    settings: LocalSettings, listener: socket.socket, access_log: AccessLog | None, *, reset: bool
+) -> LocalSandbox:
     try:
         if reset:
             _delete_ledger(Path(settings.db))
-        return build_local(settings, public_url=_url_of(listener))
+        return build_local(settings, public_url=_url_of(listener), access_log=access_log)
     except (StoreOpenError, SecretFileError) as error:
         raise ServeError(str(error)) from error
     except WrongLedgerSecret as error:

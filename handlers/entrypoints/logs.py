@@ -4,13 +4,15 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import orjson
 
+from handlers.adapters.system.clock import SystemClock
 from handlers.domain.moments import format_moment
+from handlers.http.access_log import ACCESS_LOGGER, AccessLog, access_message
 
 FLUSH_S: Final = 0.1
 """How long a line of level info may wait for others; warnings and errors are written at once."""
@@ -41,6 +43,7 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        self._clock = SystemClock()
         self._waiting = threading.Event()
         self._closed = False
         self._writer = threading.Thread(target=self._write_behind, name="logs", daemon=True)
@@ -52,6 +55,24 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
         if record.levelno >= logging.WARNING:
             self.flush()
         else:
+            self._announce()
+
+    def log_access(self, fields: Mapping[str, Any]) -> None:
+        """The line that the access logger would write, without the logging module: its way of a record through loggers,
+        filters and formatters costs three times as much as the line."""
+        line = {
+            "time": format_moment(self._clock.now_ms()),
+            "level": "info",
+            "logger": ACCESS_LOGGER,
+            "message": access_message(fields),
+            **fields,
+        }
+        self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+        self._announce()
+
+    def _announce(self) -> None:
+        """Wake the writer, unless somebody has since it last looked."""
+        if not self._waiting.is_set():
             self._waiting.set()
 
     def flush(self) -> None:
@@ -89,15 +110,18 @@ def configure_logs(level: str) -> None:
 
 
 @contextmanager
-def gathered_logs(level: str) -> Iterator[None]:
-    """The same in bundles, for a process that lives on between requests, which a Lambda function does not."""
+def gathered_logs(level: str) -> Iterator[AccessLog | None]:
+    """The same in bundles, for a process that lives on between requests, which a Lambda function does not.
+
+    Gives what takes the lines of the access log; None when the level leaves them out.
+    """
     # No line says which thread or source line it came from, so nobody has to find out. Source: Python's logging HOWTO.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     handler = GatheringHandler()
     _install(handler, level)
     try:
-        yield
+        yield handler.log_access if logging.getLogger(ACCESS_LOGGER).isEnabledFor(logging.INFO) else None
     finally:
         logging.getLogger().removeHandler(handler)
         logging.getLogger("sandbox").setLevel(logging.NOTSET)

@@ -16,6 +16,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from handlers.http.access_log import AccessLog
 from handlers.http.connexion_parts import API, ConnexionMiddleware, OpenAPISpecification
 from handlers.http.contract import ContractError, Operation, read_operations
 from handlers.http.exchange import Handler, Plan
@@ -40,6 +41,7 @@ class HttpOptions:
     allowed_origins: the origins whose pages may call the API, exactly as browsers write them.
     body_bytes_max: what is refused with 413 has more.
     contract_is_valid: the build has validated the contract (`validate_contract`), so the start need not.
+    access_log: what takes a line for each request, in place of the logger.
     """
 
     docs: bool = False
@@ -47,6 +49,7 @@ class HttpOptions:
     allowed_origins: Collection[str] = ()
     body_bytes_max: int = 16_384
     contract_is_valid: bool = False
+    access_log: AccessLog | None = None
 
 
 class _ValidSpecification(OpenAPISpecification):
@@ -88,6 +91,7 @@ def build_app(
         header_parameters=_header_parameters(operations),
         restate=None if options.fast_path else restate_request,
         new_request_id=_request_ids(ports.randomness),
+        access_log=options.access_log,
     )
 
 

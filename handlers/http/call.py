@@ -5,15 +5,16 @@ the call, calls one service, and translates the result; errors are raised, never
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from handlers.domain.errors import FieldError, InvalidRequest
 from handlers.domain.moments import parse_moment
+from handlers.domain.value import value_type
 from handlers.services.ports import Ports, Principal, Sender
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Call:
     """One request that has passed routing, security and validation.
 
@@ -68,7 +69,7 @@ class Call:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Answer:
     """A successful response. body: a JSON value, or None for an empty one (204); with a content_type, bytes of that type."""
 

@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     from connexion.datastructures import MediaTypeDict
     from connexion.lifecycle import ConnexionResponse
     from connexion.middleware import ConnexionMiddleware
-    from connexion.middleware.abstract import ROUTING_CONTEXT
+    from connexion.middleware.abstract import ROUTING_CONTEXT, RoutedMiddleware
     from connexion.middleware.context import ContextMiddleware
     from connexion.middleware.main import API
     from connexion.middleware.request_validation import RequestValidationAPI, RequestValidationMiddleware
@@ -38,6 +38,7 @@ __all__ = [
     "RequestValidationAPI",
     "RequestValidationMiddleware",
     "Resolver",
+    "RoutedMiddleware",
     "RoutingMiddleware",
     "SecurityAPI",
     "SecurityMiddleware",

@@ -1,6 +1,6 @@
 """Types of the parts of Connexion that the sandbox uses; Connexion itself has none."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,7 +29,8 @@ class SecurityAPI(_RoutedAPI): ...
 class _SpecMiddleware:
     app: ASGIApp
     def add_api(self, specification: OpenAPISpecification, **kwargs: Any) -> Any: ...
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    # Coroutines all, but nobody has to know.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]: ...
 
 class _Middleware(_SpecMiddleware):
     def __init__(self, app: ASGIApp) -> None: ...
@@ -37,14 +38,16 @@ class _Middleware(_SpecMiddleware):
 class RoutingMiddleware(_Middleware): ...
 class ContextMiddleware(_Middleware): ...
 
-class SecurityMiddleware(_Middleware):
+class RoutedMiddleware(_SpecMiddleware):
     api_cls: type[_RoutedAPI]
 
-class RequestValidationMiddleware(_Middleware):
-    api_cls: type[_RoutedAPI]
+class SecurityMiddleware(RoutedMiddleware):
+    def __init__(self, app: ASGIApp) -> None: ...
 
-class AsyncASGIApp(_SpecMiddleware):
-    api_cls: type[_RoutedAPI]
+class RequestValidationMiddleware(RoutedMiddleware):
+    def __init__(self, app: ASGIApp) -> None: ...
+
+class AsyncASGIApp(RoutedMiddleware):
     def __init__(self) -> None: ...
 
 class API:

@@ -11,11 +11,14 @@ compiled checks directly. Who is asked, and in what order, stays: routing, secur
 | RequestValidationMiddleware.api_cls | compiles schemas, parses URI and JSON | `RequestReader.read` |
 | AsyncASGIApp.api_cls | decorates the handler, parses the JSON again | calls the handler, sends bytes |
 
+None of these but the last waits for anything. So they are no coroutines, which would cost more than what they do: each
+answers with what the next one answers, the coroutine of the handler.
+
 ContextMiddleware is left out: handlers get a `Call` and no context variables. Everything that can differ between this
 and plain Connexion (`plain_path.py`) is held together by `tests/integration/test_http_differential.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +32,7 @@ from handlers.http.connexion_parts import (
     RequestValidationAPI,
     RequestValidationMiddleware,
     Resolver,
+    RoutedMiddleware,
     RoutingMiddleware,
     SecurityAPI,
     SecurityMiddleware,
@@ -57,15 +61,29 @@ class FastRouting(RoutingMiddleware):
                 found = {"api_base_path": _BASE_PATH, "operation_id": operation.operation_id}
                 self._fixed[operation.method, operation.path] = found
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         found = self._fixed.get((scope["method"], scope["path"]))
         if found is None:
-            await super().__call__(scope, receive, send)
-            return
+            return super().__call__(scope, receive, send)
         scope["path_params"] = {}
         # Servers may share one dict of extensions between requests, so it is not written to.
         scope["extensions"] = {**scope.get("extensions", {}), ROUTING_CONTEXT: found}
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)
+
+
+class _Routed(RoutedMiddleware):
+    """In place of the search through all APIs for the operation that was routed to: there is one API."""
+
+    def add_api(self, specification: OpenAPISpecification, **kwargs: Any) -> Any:
+        api = super().add_api(specification, **kwargs)
+        self._operations: Mapping[str | None, ASGIApp] = api.operations
+        return api
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        operation = self._operations.get(scope["extensions"][ROUTING_CONTEXT]["operation_id"])
+        if operation is None:
+            return super().__call__(scope, receive, send)
+        return operation(scope, receive, send)
 
 
 class _Admission:
@@ -75,9 +93,9 @@ class _Admission:
         self._next_app = next_app
         self._gate = gate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         self._gate.admit(scope[EXCHANGE])
-        await self._next_app(scope, receive, send)
+        return self._next_app(scope, receive, send)
 
 
 class _FastSecurityAPI(SecurityAPI):
@@ -92,7 +110,7 @@ class _FastSecurityAPI(SecurityAPI):
         return _Admission(self.next_app, self._gate) if secured else self.next_app
 
 
-class FastSecurity(SecurityMiddleware):
+class FastSecurity(_Routed, SecurityMiddleware):
     api_cls = _FastSecurityAPI
 
 
@@ -103,9 +121,9 @@ class _Reading:
         self._next_app = next_app
         self._read = plan.reader.read
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         self._read(scope[EXCHANGE], scope["path_params"], scope["query_string"])
-        await self._next_app(scope, receive, send)
+        return self._next_app(scope, receive, send)
 
 
 class _FastValidationAPI(RequestValidationAPI):
@@ -117,7 +135,7 @@ class _FastValidationAPI(RequestValidationAPI):
         return _Reading(self.next_app, self._plans[operation.operation_id])
 
 
-class FastValidation(RequestValidationMiddleware):
+class FastValidation(_Routed, RequestValidationMiddleware):
     api_cls = _FastValidationAPI
 
 
@@ -144,7 +162,7 @@ class _FastApi(AsyncApi):
         return _Handling(self._plans[operation.operation_id], self._ports)
 
 
-class _FastApp(AsyncASGIApp):
+class _FastApp(_Routed, AsyncASGIApp):
     api_cls = _FastApi
 
 

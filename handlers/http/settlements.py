@@ -5,6 +5,7 @@ from typing import Any
 from handlers.domain.moments import format_moment
 from handlers.domain.settlement import format_cutoff, parse_cutoff
 from handlers.http.call import Answer, Call
+from handlers.http.clock import settle_controls
 from handlers.http.settlement_views import render_answers, render_report, write_csv
 from handlers.services import settlement_reports, settlement_schedule, settlements
 from handlers.services.representations import render_settlement
@@ -61,9 +62,10 @@ async def get_settlement_schedule(call: Call) -> Answer:
 
 async def update_settlement_schedule(call: Call) -> Answer:
     """PUT /v1/settlement-schedule"""
-    schedule = settlement_schedule.change_schedule(
+    schedule, first = settlement_schedule.change_schedule(
         call.ports, call.account_id, parse_cutoff(call.body["cutoff"])
     )
+    await settle_controls(call, first=first)
     return Answer(200, _render_schedule(schedule))
 
 

@@ -12,11 +12,12 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.domain.errors import SandboxError
+from handlers.http.access_log import ACCESS_LOGGER, AccessLog, access_message
 from handlers.http.exchange import EXCHANGE, Exchange, Plan
 from handlers.http.masking import mask_digits, may_hold_card_number
 from handlers.http.problems import (
@@ -34,8 +35,6 @@ Document = Callable[[], Reply]
 """What a path outside the contract answers: see `documents.py`."""
 
 Restate = Callable[[Scope, Exchange], tuple[Scope, Receive]]
-
-ACCESS_LOGGER: Final = "sandbox.access"
 
 _log: Final = logging.getLogger("sandbox.http")
 _access: Final = logging.getLogger(ACCESS_LOGGER)
@@ -67,10 +66,12 @@ class Shim:
         allowed_origins: Collection[str] = (),
         header_parameters: Collection[str] = (),
         new_request_id: Callable[[], str],
+        access_log: AccessLog | None = None,
         restate: Restate | None = None,
     ) -> None:
         """header_parameters: those that the contract declares, which pages of `allowed_origins` may send.
 
+        access_log: where the home has something faster than the logger `ACCESS_LOGGER`.
         restate: how to word the request for `app`, where the server's own wording will not do.
         """
         self._app = app
@@ -78,6 +79,7 @@ class Shim:
         self._body_bytes_max = body_bytes_max
         self._restate = restate
         self._new_request_id = new_request_id
+        self._access_log = access_log
         names = dict.fromkeys([*_ALLOWED_HEADERS, *sorted(name.lower() for name in header_parameters)])
         self._allowed_headers = ", ".join(names).encode()
         self._cors: Mapping[bytes, list[Header]] = {
@@ -108,8 +110,11 @@ class Shim:
             pass
         except Exception as error:  # noqa: BLE001 - the outermost place: whatever it is, the caller gets a problem
             await self._fail(exchange, error, reply_with)
-        if _access.isEnabledFor(logging.INFO):
-            _log_access(scope, exchange, started)
+        if self._access_log is not None:
+            self._access_log(_describe_access(scope, exchange, started))
+        elif _access.isEnabledFor(logging.INFO):
+            fields = _describe_access(scope, exchange, started)
+            _access.info("%s", access_message(fields), extra={"fields": fields})
 
     async def _answer(self, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
         target = self._route(scope, exchange)
@@ -244,14 +249,13 @@ def _given_request_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str | Non
     return None
 
 
-def _log_access(scope: Scope, exchange: Exchange, started: float) -> None:
-    method = scope["method"] if scope["method"] in _LOGGED_METHODS else "other"
-    fields = {
-        "method": method,
+def _describe_access(scope: Scope, exchange: Exchange, started: float) -> Mapping[str, Any]:
+    method = scope["method"]
+    return {
+        "method": method if method in _LOGGED_METHODS else "other",
         "route": exchange.route,
         "status": exchange.status,
         "duration_ms": round((time.perf_counter() - started) * 1000, 3),
         "request_id": exchange.request_id,
         "account_id": exchange.principal.account_id if exchange.principal else None,
     }
-    _access.info("%s %s %d", method, exchange.route, exchange.status, extra={"fields": fields})

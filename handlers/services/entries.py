@@ -6,7 +6,7 @@ field by field, and no fingerprint is needed. Everything but an authorization's 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypedDict
 
 from handlers.domain.authorization import Authorization, Movement, Totals
@@ -16,6 +16,7 @@ from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.network import Decline
 from handlers.domain.postings import Posting
 from handlers.domain.triggers import Simulation
+from handlers.domain.value import value_type
 from handlers.services.ports import Record
 
 AUTHORIZATION = "authorization"
@@ -74,7 +75,7 @@ class EntryData(_EntryData, total=False):
     settled_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Entry:
     """An entry as it is shown. totals and status: at the moment that is asked for; capturable: minor units. settlement: id
     and time (milliseconds), when it is settled by that moment."""

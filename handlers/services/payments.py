@@ -33,6 +33,7 @@ from handlers.domain.errors import (
 from handlers.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
 from handlers.domain.moments import day_of
 from handlers.domain.triggers import HEADER, NO_TRIGGER, Decision, decide_authorization, decide_operation
+from handlers.domain.value import value_type
 from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
 from handlers.services.follow_ups import FollowUp, make_follow_up
@@ -43,7 +44,7 @@ RACES_MAX: Final = 64
 so a loser either succeeds or meets a conflict long before."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Outcome:
     """An operation's result. replayed: the idempotency key had made this entry before; nothing was written now."""
 
@@ -51,7 +52,7 @@ class Outcome:
     replayed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Authorize:
     """A request to hold an amount on a card. amount: minor units. simulate: the trigger in the request's header."""
 

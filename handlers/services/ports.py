@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from handlers.domain.errors import Quota
+from handlers.domain.value import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Record:
     """One stored thing: a ledger entry, an account, an API key.
 

@@ -20,12 +20,14 @@ def get_schedule(ports: Ports) -> Schedule:
     return Schedule(ports.cutoff_minutes, next_cutoff(ports.clock.now_ms(), ports.cutoff_minutes))
 
 
-def change_schedule(ports: Ports, account_id: str, cutoff_minutes: int) -> Schedule:
+def change_schedule(ports: Ports, account_id: str, cutoff_minutes: int) -> tuple[Schedule, bool]:
     """End the account's days at another time from now on. What was made before is settled when it would have been.
 
+    Also answers whether these are the account's first controls.
     Errors: account_busy.
     """
-    controls, _ = change_controls(
+    controls, first = change_controls(
         ports, account_id, lambda controls: replace(controls, cutoff_minutes=cutoff_minutes)
     )
-    return Schedule(controls.cutoff_minutes, next_cutoff(ports.clock.now_ms(), controls.cutoff_minutes))
+    next_at = next_cutoff(ports.clock.now_ms(), controls.cutoff_minutes)
+    return Schedule(controls.cutoff_minutes, next_at), first

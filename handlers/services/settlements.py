@@ -55,7 +55,13 @@ class Gathered:
 
 
 def settle_due(ports: Ports, record: Record) -> None:
-    """Settle everything of an account that is due with this entry. ports: the account's, at that moment."""
+    """Settle everything of an account that is due with this entry. ports: the account's, at that moment.
+
+    Many entries are due at one moment, and whoever lists them hands them all here: but the first finds nothing to do.
+    """
+    (current,) = ports.store.get([record.id])
+    if current is None or current.due_at is None:
+        return
     now_ms = ports.clock.now_ms()
     settle(ports, Batch(record.account_id, settled_at=now_ms, up_to=now_ms))
 

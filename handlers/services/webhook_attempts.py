@@ -35,7 +35,7 @@ from handlers.services.webhook_delivery_records import (
     delivery_of,
 )
 from handlers.services.webhook_endpoint_health import note_endpoint_health
-from handlers.services.webhook_endpoints import Chaos, signing_secrets
+from handlers.services.webhook_endpoints import Chaos, old_secret, signing_secrets
 from handlers.services.webhook_leases import Lease
 
 LEASE_MS: Final = 2 * TIMEOUT_MS + 10 * SECOND_MS
@@ -114,7 +114,7 @@ def _headers(
         case "wrong":
             secrets = [hashlib.sha256(b"wrong" + secrets[0]).digest()]
         case "old_secret":
-            secrets = [hashlib.sha256(b"old" + secrets[0]).digest()]
+            secrets = [old_secret(ports, endpoint) or hashlib.sha256(b"old" + secrets[0]).digest()]
         case "stale_timestamp":
             timestamp_s -= STALE_BY_S
     return signed_headers(record.data["event_id"], timestamp_s, body, secrets)

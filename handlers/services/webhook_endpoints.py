@@ -37,8 +37,8 @@ class Chaos:
 
     duplicate: each is sent twice. reorder: they are held back by up to three seconds each, by chance. delay_ms: they
     are all held back. drop_first: so many first attempts of each are not sent at all. signature: `valid`, `wrong`
-    (made with another key), `stale_timestamp` (ten minutes old) or `old_secret` (made with a secret that was rotated
-    out long ago).
+    (made with another key), `stale_timestamp` (ten minutes old) or `old_secret` (made with the one before the
+    last rotation alone, even after it has expired; where there was no rotation, with one that it might have been).
     """
 
     duplicate: bool = False
@@ -235,6 +235,12 @@ def signing_secrets(ports: Ports, record: Record) -> list[bytes]:
     data = record.data
     live = [data["secrets"][0], *_live_old_secrets(data, ports.clock.now_ms())]
     return [ports.secret_box.open(secret["sealed"]) for secret in live]
+
+
+def old_secret(ports: Ports, record: Record) -> bytes | None:
+    """The secret before the last rotation, expired or not; None where there was no rotation."""
+    old = record.data["secrets"][1:]
+    return ports.secret_box.open(old[0]["sealed"]) if old else None
 
 
 def wants(record: Record, event_type: str) -> bool:

@@ -41,7 +41,8 @@ FAILED_SHOWN: Final = 20
 TIME_KEPT_MS: Final = 30 * SECOND_MS
 """What has to be left of the invocation to go on: a write and a read of a store that is slow to fail."""
 
-_KINDS: Final = SETTLED_KINDS | {SETTLEMENT}
+KINDS: Final = SETTLED_KINDS | {SETTLEMENT}
+"""The kinds of due records that are about settlement; here no sweeper does them."""
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Progress:
         """The state after the task."""
         return {
             "accounts": [{"account_id": account_id} for account_id in accounts],
+            "account_count": len(accounts),
             "cursor": self.cursor,
             "finished": self.finished,
             "collected": self.collected,
@@ -136,7 +138,7 @@ class SettlementTasks:
             position = Position(cursor["at_ms"], cursor["id"])
         until = self._ports.wall_clock.now_ms()
         for record in walk_due(self._ports, DUE_KEY, until=until, after=position):
-            wanted = record.kind in _KINDS and record.account_id not in ahead
+            wanted = record.kind in KINDS and record.account_id not in ahead
             yield {"at_ms": record.due_at, "id": record.id}, record.account_id if wanted else None
 
     def _settle(self, account_id: str, remaining_ms: Callable[[], int]) -> Json:
@@ -172,7 +174,7 @@ class SettlementTasks:
         return {"account_id": account_id, "finished": finished}
 
     def _due_in(self, account_id: str, until: int) -> Iterator[Record]:
-        return (each for each in walk_due(self._ports, account_id, until=until) if each.kind in _KINDS)
+        return (each for each in walk_due(self._ports, account_id, until=until) if each.kind in KINDS)
 
 
 def _batch(record: Record) -> Batch:

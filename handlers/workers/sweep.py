@@ -3,7 +3,8 @@
 Deliveries go to the queue, those that have no message of their own there: each attempt more than 15 minutes after the one
 before, and each whose message, process or function was lost. The queue's messages are the fast way; this is the way that
 loses nothing. A delivery under way is not due before its lease ends, so it is not found; one that waits in the queue is
-found again, and its second message finds nothing to do. All other due work (`due.py`) is done here.
+found again, and its second message finds nothing to do. All other due work (`due.py`) is done here, but for settlement,
+which has a state machine (`settlement.py`).
 
 Accounts whose clock is ahead come after everybody else: what is due in them by their own time is listed under their id.
 
@@ -22,6 +23,7 @@ from handlers.services.ports import DUE_KEY, Index, Ports, Position, Record
 from handlers.services.webhook_delivery_records import KIND
 from handlers.workers.deliver import DeliveryQueue, delivery_message
 from handlers.workers.due import do_unattended
+from handlers.workers.settlement import KINDS as SETTLEMENT_KINDS
 
 _logger = logging.getLogger("sandbox.webhooks")
 
@@ -95,7 +97,7 @@ class Sweeper:
             if not self._send([record.id for record in due if record.kind == KIND], swept):
                 return False
             for record in due:
-                if record.kind in WORK:
+                if record.kind in WORK and record.kind not in SETTLEMENT_KINDS:
                     self._do(account or account_ports(self._ports, record.account_id), record, swept)
             if len(due) < len(page.records) or page.next is None:
                 self._after = None

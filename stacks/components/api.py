@@ -196,12 +196,19 @@ class PaymentsApi(pulumi.ComponentResource):
             f"{self._name}-log-role",
             name=self._args.place.name("gateway-logs"),
             assume_role_policy=trust_policy("apigateway.amazonaws.com"),
-            managed_policy_arns=[
-                f"arn:{PARTITION}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-            ],
             opts=self._child,
         )
-        return aws.apigateway.Account(f"{self._name}-account", cloudwatch_role_arn=role.arn, opts=self._child)
+        attached = aws.iam.RolePolicyAttachment(
+            f"{self._name}-log-policy",
+            role=role.name,
+            policy_arn=f"arn:{PARTITION}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
+            opts=self._child,
+        )
+        return aws.apigateway.Account(
+            f"{self._name}-account",
+            cloudwatch_role_arn=role.arn,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[attached]),
+        )
 
     def _limit_stage(self) -> None:
         """All callers together; and those who make accounts."""

@@ -43,8 +43,9 @@ class FunctionArgs:
     settings: the fields of the settings class that it reads, but for log_level, which all have.
     permissions: besides those for its logs and its environment.
     reserved_concurrency: 0 for none.
-    dead_letters: ARN of the queue for events that it fails on when invoked asynchronously; such events are tried thrice.
-    versions: whether each deployment publishes a version, which the alias `LIVE` then names.
+    dead_letters: ARN of the queue for events that it fails on when it is invoked asynchronously; Lambda tries each thrice.
+    snap_start, provisioned_concurrency: how it is started beforehand. Both need versions, so that each deployment publishes
+        one, which the alias `LIVE` names.
     """
 
     defaults: FunctionDefaults
@@ -62,7 +63,7 @@ class FunctionArgs:
 class SandboxFunction(pulumi.ComponentResource):
     """A function, its role and its log group.
 
-    Outputs: arn, name, log_group_name; qualifier, None without versions; invoke_arn, of the version that serves.
+    Outputs: arn, name, log_group_name; qualifier: the alias to call it by, None without versions.
     Costs: idle 0, unless concurrency is provisioned; scales with invocations.
     """
 

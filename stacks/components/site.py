@@ -115,7 +115,7 @@ class Site(pulumi.ComponentResource):
         root = self._args.directory
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             key = path.relative_to(root).as_posix()
-            aws.s3.BucketObject(
+            aws.s3.BucketObjectv2(
                 f"{self._name}-file-{key}",
                 bucket=self._bucket.bucket,
                 key=key,

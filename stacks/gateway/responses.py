@@ -40,8 +40,14 @@ PROBLEMS = (
         headers={"WWW-Authenticate": 'ApiKey realm="payments-sandbox"'},
     ),
     GatewayProblem(
-        # API Gateway takes every path that it does not know for one that needs AWS credentials.
-        kinds=("MISSING_AUTHENTICATION_TOKEN", "RESOURCE_NOT_FOUND"),
+        # API Gateway takes every path that it does not know for one that needs AWS credentials, and an Authorization header
+        # on it for such, which nothing here reads.
+        kinds=(
+            "MISSING_AUTHENTICATION_TOKEN",
+            "INVALID_SIGNATURE",
+            "EXPIRED_TOKEN",
+            "RESOURCE_NOT_FOUND",
+        ),
         status=404,
         code="route_not_found",
         title="No such path",

@@ -12,8 +12,7 @@ import pytest
 from tests.e2e.infra.client import Client, accepted, new_key, refused
 from tests.e2e.infra.server import DEADLINE_S, Server
 
-# One worker, so that one sandbox is started for all of them.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("concurrency")]
+pytestmark = pytest.mark.e2e
 
 AT_ONCE = 50
 

@@ -342,7 +342,6 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path, stack: ExitStack) -> None:
     contract = installed / "handlers" / "openapi" / "payments.yaml"
     assert contract.read_bytes() == (ROOT / "openapi" / "payments.yaml").read_bytes()
@@ -360,7 +359,6 @@ def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("wheel")
 def test_the_installed_command_runs_what_is_installed(installed: Path, tmp_path: Path) -> None:
     """And not this checkout, which the environment of the tests has on its path too."""
     process = spawn(
@@ -378,7 +376,6 @@ def test_the_installed_command_runs_what_is_installed(installed: Path, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_the_package_and_nothing_else(installed: Path) -> None:
     top = {path.name for path in installed.iterdir()}
     (metadata,) = (name for name in top if name.endswith(".dist-info"))

@@ -16,8 +16,7 @@ import pytest
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, refused
 from tests.e2e.infra.server import DEADLINE_S, ROOT, Server
 
-# One worker, so that one sandbox is started for all of them.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("readme")]
+pytestmark = pytest.mark.e2e
 
 README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8080"

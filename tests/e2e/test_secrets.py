@@ -28,8 +28,7 @@ from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card,
 from tests.e2e.infra.receiver import Answer, Receiver
 from tests.e2e.infra.server import Server, until_deadline
 
-# One worker, so that one sandbox is started for all of them.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("secrets")]
+pytestmark = pytest.mark.e2e
 
 CVC: Final = "7391"
 SHORT_CVC: Final = "739"

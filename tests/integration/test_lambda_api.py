@@ -21,9 +21,6 @@ from handlers.adapters.dynamodb.client import create_client
 from handlers.adapters.dynamodb.table import TABLE_NAME, create_table
 from handlers.settings import LambdaSettings
 
-# One worker, so that the function is built once.
-pytestmark = pytest.mark.xdist_group("lambda")
-
 Json = dict[str, Any]
 
 REGION = "eu-central-1"

@@ -14,6 +14,8 @@ from statistics import median
 
 BEGIN = "<!-- bench:begin -->"
 END = "<!-- bench:end -->"
+WEBHOOKS_BEGIN = "<!-- webhooks:begin -->"
+WEBHOOKS_END = "<!-- webhooks:end -->"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,41 @@ class Section:
     comparisons: Sequence[Comparison]
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One thing measured by itself. target: at most this; None for a figure that is only told."""
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the target is reached."""
+        return self.target is None or self.value <= self.target
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The cells of the table."""
+        return (
+            self.name,
+            f"{_figure(self.value)} {self.unit}".strip(),
+            "" if self.target is None else f"≤ {self.target:g}",
+            "" if self.target is None else "met" if self.met else "missed",
+        )
+
+
+@dataclass(frozen=True)
+class FigureSection:
+    """Figures of our own, with nothing beside them, and how they were measured."""
+
+    title: str
+    method: str
+    figures: Sequence[Figure]
+
+
+FIGURE_HEADINGS = ("", "measured", "target", "")
 HEADINGS = ("", "ours", "theirs", "ratio (single rounds)", "target", "")
 
 
@@ -90,14 +127,25 @@ def _figure(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def table_of(section: Section) -> str:
+def table_of(section: Section | FigureSection) -> str:
     """The section as Markdown."""
-    rows = [HEADINGS, ("---",) * len(HEADINGS), *(comparison.row for comparison in section.comparisons)]
+    headings, measured = (
+        (HEADINGS, [each.row for each in section.comparisons])
+        if isinstance(section, Section)
+        else (FIGURE_HEADINGS, [each.row for each in section.figures])
+    )
+    rows = [headings, ("---",) * len(headings), *measured]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([f"### {section.title}", "", section.method, "", *lines, ""])
 
 
-def report_of(sections: Sequence[Section], *, at: datetime) -> str:
+def missed_targets(section: Section | FigureSection) -> list[str]:
+    """The names of what missed its target."""
+    measured = section.comparisons if isinstance(section, Section) else section.figures
+    return [each.name for each in measured if not each.met]
+
+
+def report_of(sections: Sequence[Section | FigureSection], *, at: datetime) -> str:
     """Everything that stands between the markers of the document: no name of the machine, and no path of it."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     machine = f"{os.cpu_count()} shared cores ({platform.machine()}), {platform.system()}, {python}"
@@ -105,18 +153,21 @@ def report_of(sections: Sequence[Section], *, at: datetime) -> str:
     return "\n".join([head, "", *(table_of(section) for section in sections)])
 
 
-def replace_between_markers(document: str, report: str) -> str:
+def replace_between_markers(
+    document: str, report: str, *, begin_mark: str = BEGIN, end_mark: str = END
+) -> str:
     """The document with the report between its two markers; they are added at its end where there are none."""
-    block = f"{BEGIN}\n{report.rstrip()}\n{END}"
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    block = f"{begin_mark}\n{report.rstrip()}\n{end_mark}"
+    before, begin, rest = document.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if begin and end:
         return before + block + after
     return (document.rstrip() + "\n\n" if document.strip() else "") + block + "\n"
 
 
-def write_report(path: Path, report: str) -> None:
+def write_report(path: Path, report: str, *, begin_mark: str = BEGIN, end_mark: str = END) -> None:
     """Put the report into the document."""
     document = path.read_text("utf-8") if path.exists() else "# Performance\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(replace_between_markers(document, report), "utf-8")
+    replaced = replace_between_markers(document, report, begin_mark=begin_mark, end_mark=end_mark)
+    path.write_text(replaced, "utf-8")

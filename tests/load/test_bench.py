@@ -15,7 +15,20 @@ from typing import Any
 
 import pytest
 
-from tests.load.figures import BEGIN, END, Comparison, Section, replace_between_markers, report_of
+from tests.load.figures import (
+    BEGIN,
+    END,
+    WEBHOOKS_BEGIN,
+    WEBHOOKS_END,
+    Comparison,
+    Figure,
+    FigureSection,
+    Section,
+    missed_targets,
+    replace_between_markers,
+    report_of,
+    table_of,
+)
 from tests.load.lambda_homes import Handler, load_handler
 from tests.load.lambda_path import table, worker
 from tests.load.processes import LOOPBACK, ROOT, cpu_seconds, free_port, stop
@@ -71,6 +84,29 @@ def test_the_report_replaces_the_one_before_and_nothing_else() -> None:
     first = replace_between_markers("# Performance\n\nText.\n", "one")
     assert first == f"# Performance\n\nText.\n\n{BEGIN}\none\n{END}\n"
     assert replace_between_markers(first + "\nAfter.\n", "two") == first.replace("one", "two") + "\nAfter.\n"
+
+
+def test_a_figure_by_itself_has_a_ceiling_or_none() -> None:
+    figures = [
+        Figure("average", 12.34, "ms", 200),
+        Figure("peak", 300.0, "MiB", 256),
+        Figure("rate", 953.4, "/s"),
+    ]
+    section = FigureSection("Webhooks", "By hand.", figures)
+    assert table_of(section).splitlines()[-3:] == [
+        "| average | 12.3 ms | ≤ 200 | met |",
+        "| peak | 300 MiB | ≤ 256 | missed |",
+        "| rate | 953 /s |  |  |",
+    ]
+    assert missed_targets(section) == ["peak"]
+    assert missed_targets(Section("CPU", "By hand.", [FAST])) == []
+
+
+def test_the_webhooks_report_stands_beside_the_other_and_leaves_it_alone() -> None:
+    document = replace_between_markers("# Performance\n", "one")
+    for report in ("two", "three"):
+        document = replace_between_markers(document, report, begin_mark=WEBHOOKS_BEGIN, end_mark=WEBHOOKS_END)
+    assert document == (f"# Performance\n\n{BEGIN}\none\n{END}\n\n{WEBHOOKS_BEGIN}\nthree\n{WEBHOOKS_END}\n")
 
 
 def test_cpu_time_counts_a_process_with_its_children() -> None:

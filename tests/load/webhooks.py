@@ -1,16 +1,16 @@
-"""How fast webhooks leave: `python -m tests.load.webhooks [--only latency|fan-out] [--events 10000]`, by hand.
+"""How fast webhooks leave, and what a receiver that hangs does to the others: a part of `bench.py`.
 
 latency: captures at a steady rate, and how long after the answer to each its webhook arrives.
 fan-out: many events to the twenty endpoints of one account, of which five never answer: when the other fifteen have
     theirs, what the server's memory came to, and how long requests took meanwhile.
 
 The server, the receivers and the load are processes of their own, all on 127.0.0.1; each part ends by itself, and ends
-only what it started. Prints a table; ends with 1 when a target is missed, with 2 when something could not be measured.
+only what it started.
 """
 
-import argparse
 import asyncio
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -24,42 +24,50 @@ from typing import Any
 
 import httpx
 
+from tests.load.figures import Figure, FigureSection
 from tests.load.processes import LOOPBACK, ROOT, BenchFailed, free_port, running, wait_until_answering
 from tests.load.samples import ACCEPTED, API_KEY
 
 LATENCY_AVERAGE_MAX_MS = 200
 """The target, from the answer to the capture to the arrival of its webhook."""
 
-RATE_PER_S = 20
-LATENCY_S = 10
+MEMORY_MAX_MIB = 256
+"""The target of the fan-out: the same however many events there are, as what waits does so in the ledger."""
 
-EVENTS = 10_000
+RATE_PER_S = 20
 ENDPOINTS = 20
 HANGING = 5
 WRITERS = 4
-FAN_OUT_MAX_S = 900
+FAN_OUT_MAX_S = 1_800
 
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One line of the table. target: at most this; None for a figure that is only told."""
+class Extent:
+    """How much is measured. latency_s: how long captures are made."""
 
-    name: str
-    value: float
-    unit: str
-    target: float | None = None
+    latency_s: int
+    events: int
 
-    @property
-    def met(self) -> bool:
-        return self.target is None or self.value <= self.target
 
-    def __str__(self) -> str:
-        line = f"{self.name:<60} {self.value:>10,.1f} {self.unit:<9}"
-        if self.target is None:
-            return line.rstrip()
-        return f"{line} <= {self.target:g} {'met' if self.met else 'MISSED'}"
+FULL = Extent(latency_s=30, events=10_000)
+QUICK = Extent(latency_s=5, events=1_000)
+
+
+def measure(extent: Extent) -> FigureSection:
+    """Both parts. Raises BenchFailed."""
+    figures = [*measure_latency(extent.latency_s), *measure_fan_out(extent.events)]
+    return FigureSection(
+        "Webhooks",
+        f"The embedded server, the receivers and the load are processes of their own on 127.0.0.1. Latency: "
+        f"{RATE_PER_S} payments a second, each authorized and captured, for {extent.latency_s} s, from the answer to the "
+        f"capture to the arrival of its webhook at one receiver. Fan-out: {extent.events} authorizations, made by "
+        f"{WRITERS} writers as fast as they can, to the {ENDPOINTS} endpoints of one account, of which {HANGING} take the "
+        f"request and never answer. The machine's load average was {os.getloadavg()[2]:.1f} over the quarter of an hour "
+        f"before the end, this included.",
+        figures,
+    )
 
 
 # --- receivers, in a process of their own ------------------------------------------------------------------------
@@ -223,10 +231,10 @@ async def _register(client: httpx.AsyncClient, port: int) -> None:
 # --- the two parts -------------------------------------------------------------------------------------------------
 
 
-def measure_latency() -> list[Figure]:
+def measure_latency(seconds: int) -> list[Figure]:
     """Captures at a steady rate, to one receiver."""
     with sandbox() as server, receivers([False]) as receiver:
-        answered = asyncio.run(_capture_steadily(server, receiver.ports[0]))
+        answered = asyncio.run(_capture_steadily(server, receiver.ports[0], RATE_PER_S * seconds))
         deadline = time.monotonic() + 30
         while receiver.ask("counts")[0] < 2 * len(answered):
             if time.monotonic() > deadline:
@@ -247,7 +255,7 @@ def measure_latency() -> list[Figure]:
     ]
 
 
-async def _capture_steadily(server: Sandbox, port: int) -> dict[str, float]:
+async def _capture_steadily(server: Sandbox, port: int, count: int) -> dict[str, float]:
     """Ids of captures, and when their answers were there."""
     answered: dict[str, float] = {}
     async with server.client() as client:
@@ -261,7 +269,7 @@ async def _capture_steadily(server: Sandbox, port: int) -> dict[str, float]:
 
         start = time.monotonic()
         payments = []
-        for number in range(RATE_PER_S * LATENCY_S):
+        for number in range(count):
             await asyncio.sleep(start + number / RATE_PER_S - time.monotonic())
             payments.append(asyncio.create_task(pay(number)))
         await asyncio.gather(*payments)
@@ -272,6 +280,7 @@ def measure_fan_out(events: int) -> list[Figure]:
     """Events as fast as they can be made, to all of an account's endpoints."""
     healthy = ENDPOINTS - HANGING
     with sandbox() as server, receivers([number < HANGING for number in range(ENDPOINTS)]) as receiver:
+        before = server.peak_mib()
         made_s, waits, done_s = asyncio.run(_fan_out(server, receiver, events))
         peak = server.peak_mib()
         hung = sum(receiver.ask("requests")[:HANGING])
@@ -281,10 +290,11 @@ def measure_fan_out(events: int) -> list[Figure]:
         Figure(f"{healthy} of {ENDPOINTS} endpoints have all, {HANGING} hang: after", done_s, "s"),
         Figure("webhooks a second", events * healthy / done_s, "/s"),
         Figure("attempts at those that hang", hung, ""),
-        Figure("server's memory, peak", peak, "MiB"),
-        Figure("an authorization meanwhile: p50", waits[len(waits) // 2], "ms"),
-        Figure("an authorization meanwhile: p95", quantiles(waits, n=20)[-1], "ms"),
-        Figure("an authorization meanwhile: longest", waits[-1], "ms"),
+        Figure("server's memory, before the first event", before, "MiB"),
+        Figure("server's memory, peak", peak, "MiB", MEMORY_MAX_MIB),
+        Figure("a transaction listed meanwhile: p50", waits[len(waits) // 2], "ms"),
+        Figure("a transaction listed meanwhile: p95", quantiles(waits, n=20)[-1], "ms"),
+        Figure("a transaction listed meanwhile: longest", waits[-1], "ms"),
     ]
 
 
@@ -302,7 +312,7 @@ async def _fan_out(server: Sandbox, receiver: Receivers, events: int) -> tuple[f
                 await _post(client, "/v1/authorize", ACCEPTED, f"auth-{number}")
 
         async def probe() -> None:
-            # Refused at once where the key is unknown, so that a probe makes no event of its own.
+            # Reads, so that a probe makes no event of its own.
             while True:
                 asked = time.monotonic()
                 await client.get("/v1/transactions", params={"limit": 1})
@@ -327,26 +337,3 @@ async def _fan_out(server: Sandbox, receiver: Receivers, events: int) -> tuple[f
             probing.cancel()
     last_at = max(receiver.ask("last")[HANGING:])
     return made_s, waits, last_at - start
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; the exit status."""
-    parser = argparse.ArgumentParser(prog="webhooks", description=(__doc__ or "").partition("\n\n")[2])
-    parser.add_argument("--only", choices=["latency", "fan-out"], help="one part")
-    parser.add_argument("--events", type=int, default=EVENTS, help="how many the fan-out makes")
-    chosen = parser.parse_args(arguments)
-    figures: list[Figure] = []
-    try:
-        if chosen.only != "fan-out":
-            figures += measure_latency()
-        if chosen.only != "latency":
-            figures += measure_fan_out(chosen.events)
-    except BenchFailed as error:
-        print(f"webhooks: {error}", file=sys.stderr)
-        return 2
-    print(*figures, sep="\n")
-    return 0 if all(figure.met for figure in figures) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

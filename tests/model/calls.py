@@ -38,6 +38,14 @@ def authorization_request(**fields: Any) -> Authorize:
     return replace(Authorize(amount=1000, currency="EUR", card=CARD), **fields)
 
 
+FULL_CARD: Final = card_with(
+    holder_name="Ada Lovelace", billing_address={"line1": "1 Main Street", "postal_code": "10115"}
+)
+FULL_REQUEST: Final = authorization_request(
+    card=FULL_CARD, merchant_reference="order-1", metadata={"a": "1", "b": "2"}, simulate="approve"
+)
+
+
 def authorize(ports: Ports, key: str = "auth-1", *, account: str = ACCOUNT, **fields: Any) -> Outcome:
     """Authorize with `authorization_request(**fields)`."""
     return payments.authorize_payment(ports, account, authorization_request(**fields), idempotency_key=key)

@@ -185,8 +185,12 @@ def test_the_access_log_holds_routes_and_key_ids_and_neither_paths_nor_keys() ->
 def test_the_stage_waits_for_the_role_that_its_log_needs() -> None:
     deployed = deploy()
     assert "api-account" in deployed.one("Stage").after
-    (policy,) = deployed.one("Role", "api-log-role").plain["managedPolicyArns"]
-    assert policy == "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    assert "api-log-policy" in deployed.one("Account").after
+    attached = deployed.one("RolePolicyAttachment").plain
+    assert attached["role"] == deployed.one("Role", "api-log-role").plain["name"]
+    assert (
+        attached["policyArn"] == "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    )
 
 
 def test_another_stack_may_keep_the_regions_log_role() -> None:

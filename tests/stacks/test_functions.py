@@ -178,13 +178,14 @@ def test_who_starts_what_may_do_no_more_than_that() -> None:
 
 def test_every_role_has_a_policy_and_a_service_that_takes_it() -> None:
     deployed = deploy()
-    with_policy = {policy.plain["role"] for policy in deployed.of_type("RolePolicy")}
+    policies = [*deployed.of_type("RolePolicy"), *deployed.of_type("RolePolicyAttachment")]
+    with_policy = {policy.plain["role"] for policy in policies}
     services = {}
     for role in deployed.of_type("Role"):
         (statement,) = role.document("assumeRolePolicy")["Statement"]
         name = role.plain["name"].removeprefix("payments-sandbox-dev-")
         services[name] = statement["Principal"]["Service"]
-        assert role.plain["name"] in with_policy or role.plain.get("managedPolicyArns"), name
+        assert role.plain["name"] in with_policy, name
         if not name.endswith(("-logs", *FUNCTIONS)):
             assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}, name
     assert services == {

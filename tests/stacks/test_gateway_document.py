@@ -112,6 +112,16 @@ def test_no_route_takes_what_the_contract_does_not_know(document: Json, contract
     assert not any("+" in path for path in document["paths"])
 
 
+def test_variables_at_one_place_of_a_path_have_one_name(document: Json) -> None:
+    """API Gateway refuses a second one."""
+    names: dict[tuple[str, ...], str] = {}
+    for path in document["paths"]:
+        parts = path.split("/")
+        for place, part in enumerate(parts):
+            if part.startswith("{"):
+                assert names.setdefault(tuple(parts[:place]), part) == part, path
+
+
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 

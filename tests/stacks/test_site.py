@@ -27,7 +27,7 @@ def test_without_a_build_there_is_no_site() -> None:
 
 
 def test_the_files_of_the_build_are_there_under_their_paths(deployed: Deployed) -> None:
-    files = {made.plain["key"]: made.plain for made in deployed.of_type("BucketObject")}
+    files = {made.plain["key"]: made.plain for made in deployed.of_type("BucketObjectv2")}
     assert set(files) == {"index.html", "assets/app-1a2b3c.js"}
     assert {each["bucket"] for each in files.values()} == {BUCKET}
     assert files["index.html"]["contentType"] == "text/html"
@@ -37,7 +37,7 @@ def test_the_files_of_the_build_are_there_under_their_paths(deployed: Deployed) 
 def test_files_whose_names_change_with_their_content_are_kept_and_the_page_is_asked_for(
     deployed: Deployed,
 ) -> None:
-    files = {made.plain["key"]: made.plain["cacheControl"] for made in deployed.of_type("BucketObject")}
+    files = {made.plain["key"]: made.plain["cacheControl"] for made in deployed.of_type("BucketObjectv2")}
     assert files == {
         "index.html": "no-cache",
         "assets/app-1a2b3c.js": "public, max-age=31536000, immutable",

@@ -37,6 +37,7 @@ ARROWS = {
 PURE_LAYERS = ("handlers.domain", "handlers.services")
 STORAGE_LIBRARIES = ("boto3", "botocore", "mypy_boto3_dynamodb", "sqlite3")
 ENVIRONMENT = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv")
+CONFIGURATION = ("pulumi.Config", "pulumi.get_stack", "pulumi.runtime")
 CLOCKS = (
     "time.time",
     "time.time_ns",
@@ -128,6 +129,19 @@ def stacks_and_handlers_never_meet(module: Module) -> Iterator[str]:
         for line, name in module.imports():
             if module.within(package) and _is_or_in(name, other):
                 yield f"{line}: {package} must not import {name}: they meet at environment variables"
+
+
+def stacks_are_configured_in_one_place(module: Module) -> Iterator[str]:
+    if module.within("stacks") and not module.within("stacks.settings"):
+        for line, name in module.uses():
+            if any(_is_or_in(name, source) for source in (*ENVIRONMENT, *CONFIGURATION)):
+                yield f"{line}: {name} is read in stacks.settings only: dev and prod differ in settings"
+
+
+def the_gateways_document_knows_no_pulumi(module: Module) -> Iterator[str]:
+    for line, name in module.imports():
+        if module.within("stacks.gateway") and name.partition(".")[0].startswith("pulumi"):
+            yield f"{line}: {module.name} is plain data, and must not import {name}"
 
 
 def storage_libraries_stay_in_adapters(module: Module) -> Iterator[str]:
@@ -227,6 +241,8 @@ RULES: tuple[Rule, ...] = (
     imports_follow_the_arrows,
     every_module_of_the_package_is_in_a_layer,
     stacks_and_handlers_never_meet,
+    stacks_are_configured_in_one_place,
+    the_gateways_document_knows_no_pulumi,
     storage_libraries_stay_in_adapters,
     only_settings_read_the_environment,
     time_and_randomness_come_from_the_system_adapters,
@@ -254,6 +270,10 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (every_module_of_the_package_is_in_a_layer, "handlers.dashboard", ""),
     (stacks_and_handlers_never_meet, "stacks.components.api", "from handlers.settings import Settings"),
     (stacks_and_handlers_never_meet, "handlers.entrypoints.cli", "import stacks.settings"),
+    (stacks_are_configured_in_one_place, "stacks.components.api", "import pulumi\nC = pulumi.Config()"),
+    (stacks_are_configured_in_one_place, "stacks.__main__", "from pulumi import get_stack\nS = get_stack()"),
+    (stacks_are_configured_in_one_place, "stacks.components.api", "import os\nREGION = os.environ['REGION']"),
+    (the_gateways_document_knows_no_pulumi, "stacks.gateway.document", "from pulumi_aws import apigateway"),
     (storage_libraries_stay_in_adapters, "handlers.bootstrap", "import boto3"),
     (
         storage_libraries_stay_in_adapters,

@@ -22,6 +22,7 @@ from handlers.services.due_work import do_due_work
 from handlers.services.events import EVENT_PREFIX, Event, event_of, list_events
 from handlers.services.ports import Ports, Record
 from handlers.services.receiver_grader import make_test_event
+from handlers.services.settlements import settle_on_demand
 from handlers.services.webhook_attempts import attempt_delivery
 from handlers.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
 from handlers.services.webhook_endpoints import create_endpoint
@@ -159,6 +160,7 @@ def everything_that_happens(ports: Ports) -> list[Event]:
     refund(ports, approved, amount=50)
     refund(ports, approved, "r-declined", simulate="response_code=91")
     void(ports, bare)
+    settle_on_demand(ports, ACCOUNT, up_to=None, discrepancies=[])
     lapsing = _record(ports, id_of(authorize(ports, "e")))
     do_due_work(ports, lapsing)
     endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")

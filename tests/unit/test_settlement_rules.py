@@ -53,7 +53,7 @@ def test_a_cutoff_is_read_as_it_is_written(cutoff: int) -> None:
 
 def test_a_cutoff_is_written_as_a_time_of_day() -> None:
     assert format_cutoff(17 * 60 + 30) == "17:30"
-    assert 17 * HOUR_MS + 30 * MINUTE_MS == parse_cutoff("17:30") * MINUTE_MS
+    assert parse_cutoff("17:30") * MINUTE_MS == 17 * HOUR_MS + 30 * MINUTE_MS
 
 
 # --- fees ---

@@ -307,7 +307,8 @@ def test_a_thousand_entries_take_a_write_for_every_98_of_them_and_few_reads(cloc
     assert store.calls.count("commit") == 11 + 1
     assert store.calls.count("insert") == 0
     assert store.calls.count("page") <= 4
-    assert store.calls.count("get") <= 11 + 3
+    # The authorizations of each set; besides, the controls, the entry, the settlement when it is opened and when completed.
+    assert store.calls.count("get") == 11 + 4
 
 
 # --- on demand ---
@@ -572,7 +573,8 @@ def test_an_account_changes_when_its_days_end_for_what_it_makes_from_then_on(clo
         return with_controls(ports, get_controls(ports, account.account_id))
 
     before = pay(its_ports(), "a", account=account.account_id)
-    changed = change_schedule(its_ports(), account.account_id, 17 * 60 + 30)
+    changed, first = change_schedule(its_ports(), account.account_id, 17 * 60 + 30)
+    assert first
     assert changed.next_at == parse_moment("2026-11-23T17:30:00Z")
     assert get_schedule(its_ports()) == changed
     after = pay(its_ports(), "b", account=account.account_id)

@@ -208,6 +208,7 @@ def test_event_types_are_a_resource_and_a_verb_in_the_past_tense() -> None:
         "void",
         "increment",
         "expiry",
+        "settlement_completed",
         "endpoint_disabled",
     } == EVENT_KINDS
 

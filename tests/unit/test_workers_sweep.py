@@ -18,7 +18,7 @@ from handlers.services.transactions import get_transaction
 from handlers.workers import sweep
 from handlers.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
 from tests.fakes import NOW_MS, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, authorize, id_of
+from tests.model.calls import ACCOUNT, authorize, capture, id_of
 
 
 class Queue:
@@ -193,6 +193,13 @@ def test_other_due_work_is_done_as_of_the_moment_it_was_due() -> None:
     family = get_transaction(ports, ACCOUNT, authorization_id).members
     assert [member.record.kind for member in family] == ["authorization", "expiry"]
     assert family[1].record.created_at == NOW_MS - DAY_MS
+
+
+def test_settlement_is_left_to_its_state_machine() -> None:
+    ports = make_ports()
+    yesterday = at_moment(ports, ports.clock.now_ms() - DAY_MS)
+    capture(yesterday, id_of(authorize(yesterday)))
+    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=1, finished=True)
 
 
 def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(

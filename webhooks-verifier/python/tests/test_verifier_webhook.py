@@ -53,6 +53,24 @@ def test_the_secret_shows_neither_in_the_repr_nor_in_an_error() -> None:
         assert OTHER_SECRET[6:12] not in text
 
 
+class Unreadable:
+    """Headers that fail when they are read."""
+
+    def __init__(self, items: Any) -> None:
+        self.items = items
+
+
+def _fail() -> None:
+    raise RuntimeError("the connection is gone")
+
+
+@pytest.mark.parametrize("items", [None, 5, _fail, lambda: 5, lambda: [1], lambda: [("a", "b", "c")]])
+def test_headers_that_cannot_be_read_are_malformed(items: Any) -> None:
+    with pytest.raises(WebhookVerificationError) as refusal:
+        Webhook(SECRET).verify(BODY, Unreadable(items))
+    assert refusal.value.code == "malformed_header"
+
+
 def test_signing_uses_every_secret_as_a_sender_does_while_rotating() -> None:
     headers = Webhook([SECRET, OTHER_SECRET]).sign("evt_1", NOW, BODY)
     assert len(headers["webhook-signature"].split(" ")) == 2

@@ -163,8 +163,12 @@ function rawBytes(body: unknown): Uint8Array | undefined {
   // A lone surrogate has no UTF-8 form, though TextEncoder would write a replacement: nobody sent this text.
   if (typeof body === "string") return hasLoneSurrogate(body) ? undefined : new TextEncoder().encode(body);
   // Not instanceof: bytes may come from another realm, as they do in test runners.
-  if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
-  return undefined;
+  if (!ArrayBuffer.isView(body)) return undefined;
+  try {
+    return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+  } catch {
+    return undefined; // the bytes are gone: their buffer was transferred to another thread, or has shrunk
+  }
 }
 
 function readHeader(headers: unknown, name: HeaderName): string {
@@ -175,10 +179,15 @@ function readHeader(headers: unknown, name: HeaderName): string {
     );
   }
   const values: unknown[] = [];
-  for (const pair of isIterable(headers) ? headers : Object.entries(headers)) {
-    if (!Array.isArray(pair)) continue;
-    const [key, value]: unknown[] = pair;
-    if (typeof key === "string" && key.toLowerCase() === name) values.push(value);
+  try {
+    for (const pair of isIterable(headers) ? headers : Object.entries(headers)) {
+      if (!Array.isArray(pair)) continue;
+      const [key, value]: unknown[] = pair;
+      if (typeof key === "string" && key.toLowerCase() === name) values.push(value);
+    }
+  } catch (cause) {
+    // A getter, an iterator or a proxy of somebody else's.
+    throw new WebhookVerificationError("malformed_header", "the headers cannot be read", { cause });
   }
   const [value] = values;
   if (values.length <= 1 && (value === undefined || value === null || value === "")) {

@@ -116,6 +116,28 @@ test("headers that only look iterable are a plain object", async () => {
   assert.equal((await webhook.verify(BODY, headers as Record<string, string>)).id, "evt_1");
 });
 
+test("headers that cannot be read are malformed", async () => {
+  const fail = (): never => {
+    throw new Error("gone");
+  };
+  for (const headers of [
+    Object.defineProperty({ ...signed }, "webhook-id", { get: fail, enumerable: true }),
+    { [Symbol.iterator]: fail },
+    { [Symbol.iterator]: () => 5 },
+    new Proxy(signed, { ownKeys: fail }),
+    new Proxy(signed, { has: fail }),
+  ] as Record<string, string>[]) {
+    await assert.rejects(webhook.verify(BODY, headers), { code: "malformed_header" });
+  }
+});
+
+test("bytes that were transferred away are no body", async () => {
+  for (const view of [new Uint8Array(new ArrayBuffer(8), 4), new DataView(new ArrayBuffer(8), 4)]) {
+    structuredClone(view.buffer, { transfer: [view.buffer] });
+    await assert.rejects(webhook.verify(view as Uint8Array, signed), { code: "body_not_raw" });
+  }
+});
+
 test("a header that arrived twice is refused, however it is held", async () => {
   const joined = new Headers(signed);
   joined.append("webhook-id", "evt_1");

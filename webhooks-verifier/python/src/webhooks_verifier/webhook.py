@@ -9,7 +9,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from webhooks_verifier.errors import WebhookVerificationError
 from webhooks_verifier.event import WebhookEvent, parse_event
@@ -27,7 +27,6 @@ _HEADER_FORMS = {
 }
 
 
-@runtime_checkable
 class Headers(Protocol):
     """A dict, or the headers of FastAPI, Flask, Django and http.server: whatever lists its items."""
 
@@ -156,15 +155,23 @@ def _raw_bytes(body: object) -> bytes | None:
 
 
 def _read_header(headers: object, name: str) -> str:
-    if not isinstance(headers, Headers):
-        raise WebhookVerificationError("malformed_header", "the headers are not a mapping of names to values")
     form = _HEADER_FORMS[name]
-    match [value for key, value in headers.items() if isinstance(key, str) and key.lower() == name]:
+    match [value for key, value in _pairs(headers) if isinstance(key, str) and key.lower() == name]:
         case [] | [None] | [str("")]:
             raise WebhookVerificationError("missing_header", f"{name} is missing")
         case [str(value)] if form.fullmatch(value):
             return value
     raise WebhookVerificationError("malformed_header", f"{name} is malformed or appears twice")
+
+
+def _pairs(headers: object) -> list[tuple[object, object]]:
+    try:
+        # What is no mapping fails in its own way, and so does a mapping that fails when it is read.
+        return [(key, value) for key, value in headers.items()]  # type: ignore[attr-defined]
+    except Exception as error:
+        raise WebhookVerificationError(
+            "malformed_header", "the headers are not a mapping of names to values"
+        ) from error
 
 
 def _signed_content(event_id: str, timestamp: str, body: bytes) -> bytes:

@@ -1,0 +1,36 @@
+"""What tests say of outcomes, and of what the ledger came to."""
+
+from handlers.domain.authorization import Totals
+from handlers.domain.errors import (
+    SandboxError,
+)
+from handlers.services.payments import Outcome
+from handlers.services.ports import Ports
+from handlers.services.representations import render_transaction
+from handlers.services.transactions import get_transaction
+from tests.fakes import MemoryStore
+from tests.model.calls import (
+    ACCOUNT,
+)
+
+
+def same_answer(first: Outcome, again: Outcome) -> None:
+    """The second is the first, said once more."""
+    assert not first.replayed
+    assert again.replayed
+    assert render_transaction(again.entry) == render_transaction(first.entry)
+
+
+def pointers(error: SandboxError) -> list[str]:
+    """The fields at fault."""
+    return [each.pointer for each in error.errors]
+
+
+def totals_now(ports: Ports, authorization_id: str, account: str = ACCOUNT) -> Totals:
+    """The authorization's totals as they stand."""
+    return get_transaction(ports, account, authorization_id).entry.totals
+
+
+def snapshot(store: MemoryStore) -> dict[str, str]:
+    """Everything in the ledger, to be compared."""
+    return {record_id: repr(record) for record_id, record in store.records.items()}
