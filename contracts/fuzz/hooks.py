@@ -42,7 +42,7 @@ ID_CHARACTERS_MAX: Final = 64
 KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3}
 """How many of the newest of each are kept. An account can have twenty; then only 409 would be tested."""
 
-PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id")
+PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "settlement_id")
 DELIVERIES_KEPT: Final = 20
 
 _ids: dict[str, deque[str]] = {name: deque(maxlen=3) for name in PATH_IDS}
@@ -82,7 +82,7 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
             note_balance(response.json())
         case "POST", path, 409 if path in MONEY_PATHS and isinstance(case.body, dict):
             forget(path, case.body.get("authorization_id"))
-        case "GET", _, 200:
+        case "GET", _, 200 if is_json(response):
             note_cursor(response.json())
         case "POST", path, 201 if path in KEPT:
             answer = response.json()
@@ -144,6 +144,8 @@ def take_ids(case: AnyCase) -> None:
         return
     if "delivery_id" in case.path_parameters and not _deliveries and _ids["endpoint_id"]:
         make_delivery()
+    if "settlement_id" in case.path_parameters and not _ids["settlement_id"] and _address:
+        make_settlement()
     for name, known in {**_ids, "delivery_id": _deliveries}.items():
         if known and name in case.path_parameters:
             case.path_parameters[name] = replacement(case.path_parameters[name], list(known))
@@ -159,6 +161,18 @@ def make_delivery() -> None:
     made = _as_a_caller("POST", f"/v1/webhook-endpoints/{endpoint_id}/test")
     if made.status_code == 202:
         _deliveries[made.json()["delivery_id"]] = endpoint_id
+
+
+def make_settlement() -> None:
+    """Have a payment settled: most of what Schemathesis captures, it captures after it has asked for settlements."""
+    card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2050}
+    key = {KEY_HEADER: "fuzz-settlement"}
+    body: dict[str, Any] = {"amount": 1000, "currency": "EUR", "card": card}
+    paid = _as_a_caller("POST", "/v1/authorize", json=body, headers=key).json()
+    taken = {"authorization_id": paid["transaction_id"]}
+    _as_a_caller("POST", "/v1/capture", json=taken, headers=key)
+    made = _as_a_caller("POST", "/v1/settlements", json={"discrepancies": ["late_fee"]}).json()
+    _ids["settlement_id"].extend(settlement["settlement_id"] for settlement in made["data"])
 
 
 def replacement(given: Any, known: list[str]) -> Any:
@@ -184,11 +198,16 @@ def is_stateful(case: AnyCase) -> bool:
     return case.meta is not None and case.meta.phase.name == "stateful"
 
 
+def is_json(response: Response) -> bool:
+    """A settlement's report may be a CSV."""
+    return response.headers["content-type"] == ["application/json"]
+
+
 def note_ids(case: AnyCase, response: Response) -> None:
     """Keep the ids of an answer, or of the entries of a page; forget what is deleted."""
     if case.method == "DELETE" and response.status_code == 204:
         forget_endpoint(case.path_parameters.get("endpoint_id"))
-    elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202):
+    elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202) and is_json(response):
         answer = response.json()
         page = answer.get("data")
         for entry in reversed(page) if isinstance(page, list) else [answer]:
@@ -198,7 +217,8 @@ def note_ids(case: AnyCase, response: Response) -> None:
                     _deliveries[entry["delivery_id"]] = entry["endpoint_id"]
                 continue
             for name, known in _ids.items():
-                if name in entry and entry[name] not in known:
+                # An entry that is not settled yet has no settlement.
+                if entry.get(name) is not None and entry[name] not in known:
                     known.append(entry[name])
         for oldest in list(_deliveries)[:-DELIVERIES_KEPT]:
             del _deliveries[oldest]
@@ -242,7 +262,9 @@ def delete_old(path: str) -> None:
         _as_a_caller("DELETE", f"{path}/{oldest}")
 
 
-def _as_a_caller(method: str, path: str) -> requests.Response:
+def _as_a_caller(
+    method: str, path: str, *, json: Any = None, headers: dict[str, str] | None = None
+) -> requests.Response:
     """A request beside those of Schemathesis."""
-    headers = {"x-api-key": os.environ["FUZZ_API_KEY"]}
-    return requests.request(method, _address[-1] + path, headers=headers, timeout=30)
+    own = {"x-api-key": os.environ["FUZZ_API_KEY"], **(headers or {})}
+    return requests.request(method, _address[-1] + path, json=json, headers=own, timeout=30)

@@ -105,11 +105,12 @@ class Contract:
             if response.content:
                 yield "there is a body, and the contract has none"
             return
-        media_type = response.headers.get("content-type", "none")
+        media_type = response.headers.get("content-type", "none").partition(";")[0]
         if media_type not in content:
             yield f"the media type is {media_type}, not {' or '.join(content)}"
         elif response.request.method != "HEAD":
-            yield from self.faults(response.json(), content[media_type]["schema"])
+            body = response.json() if media_type.endswith("json") else response.text
+            yield from self.faults(body, content[media_type]["schema"])
 
 
 @cache
