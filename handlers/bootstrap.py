@@ -1,7 +1,7 @@
 """The one place where ports meet adapters, and the app is put together for each home."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,16 +10,19 @@ from starlette.types import ASGIApp
 
 from handlers.adapters.system.clock import SystemClock
 from handlers.adapters.system.limiter import TokenBucketLimiter
+from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.adapters.system.randomness import SystemRandomness
 from handlers.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
 from handlers.http import (
     accounts,
     cards,
+    clock,
     events,
     health,
     inboxes,
     payments,
+    settlements,
     test_cards,
     transactions,
     webhook_deliveries,
@@ -29,13 +32,14 @@ from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
 from handlers.services.accounts import authenticate, ensure_demo_account
-from handlers.services.ledger_secret import bind_ledger_secret
+from handlers.services.ledger_secret import bind_ledger_secret, is_bound
 from handlers.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
 from handlers.settings import (
     DeliverSettings,
     LambdaSettings,
     LocalSettings,
     RelaySettings,
+    SettlementSettings,
     SweepSettings,
     contract_path,
     origins,
@@ -48,10 +52,14 @@ if TYPE_CHECKING:
     from handlers.adapters.webhooks.sender import HttpSender
     from handlers.workers.dispatcher import Dispatcher
     from handlers.workers.relay import BatchResponse
+    from handlers.workers.settlement import SettlementTasks
     from handlers.workers.sweep import Sweeper
 
 BODY_BYTES_MAX: Final = 16_384
 """What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
+
+GATEWAY_BUDGET_S: Final = 20
+"""API Gateway gives up on a request after 29 seconds."""
 
 HANDLERS: Final[dict[str, Handler]] = {
     handler.__name__: handler
@@ -65,6 +73,13 @@ HANDLERS: Final[dict[str, Handler]] = {
         transactions.get_transaction,
         cards.get_card,
         test_cards.list_test_cards,
+        settlements.create_settlements,
+        settlements.list_settlements,
+        settlements.get_settlement,
+        settlements.get_settlement_report,
+        settlements.get_settlement_answers,
+        settlements.get_settlement_schedule,
+        settlements.update_settlement_schedule,
         webhook_endpoints.create_webhook_endpoint,
         webhook_endpoints.list_webhook_endpoints,
         webhook_endpoints.get_webhook_endpoint,
@@ -77,6 +92,9 @@ HANDLERS: Final[dict[str, Handler]] = {
         webhook_deliveries.list_webhook_deliveries,
         webhook_deliveries.get_webhook_delivery,
         webhook_deliveries.redeliver_webhook,
+        clock.get_clock,
+        clock.advance_clock,
+        clock.reset_clock,
         events.list_events,
         events.get_event,
         inboxes.create_inbox,
@@ -120,7 +138,7 @@ def build_local(settings: LocalSettings, *, public_url: str = "", fast_path: boo
     db = Path(settings.db)
     store = SqliteStore(db)
     try:
-        secret = load_secret(db.with_name(db.name + ".key"))
+        secret = load_secret(db.with_name(db.name + ".key"), make=not is_bound(store))
         clock = SystemClock()
         sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
         ports = Ports(
@@ -180,6 +198,8 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
         if settings.default_usage_plan
         else None,
         demo_api_key=settings.demo_api_key,
+        cache_lag_ms=PRINCIPAL_TTL_MS,
+        request_budget_s=GATEWAY_BUDGET_S,
     )
 
 
@@ -210,39 +230,62 @@ def build_deliver(
 ) -> "Callable[[Sequence[Mapping[str, Any]], Callable[[], int]], Coroutine[Any, Any, BatchResponse]]":
     """The AWS home's deliverer, from the queue to the receivers; called with the records of a batch, and with what tells
     how many milliseconds are left for it."""
-    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
-    from handlers.adapters.dynamodb.store import DynamoDbStore
     from handlers.adapters.kms.client import create_client as create_kms_client
     from handlers.adapters.kms.secret_box import KmsSecretBox
     from handlers.adapters.sqs.client import create_client as create_sqs_client
     from handlers.adapters.sqs.queue import SqsDeliveryQueue
     from handlers.workers.deliver import deliver_batch
 
-    clock = SystemClock()
-    store = DynamoDbStore(create_dynamodb_client(), settings.table, feed_shards=settings.feed_shards)
-    ports = Ports(
-        store=store,
-        clock=clock,
-        randomness=SystemRandomness(),
-        limiter=GatewayLimiter(),
-        principals=RecentPrincipals(clock),
+    ports = replace(
+        _build_worker_ports(settings.table, settings.feed_shards, settings.secret),
         secret_box=KmsSecretBox(create_kms_client(), settings.kms_key_id),
-        ledger_secret=settings.secret,
     )
     queue = SqsDeliveryQueue(create_sqs_client(), settings.queue_url)
     return partial(deliver_batch, ports, _build_public_sender(), queue)
 
 
 def build_sweep(settings: SweepSettings) -> "Sweeper":
-    """The AWS home's sweeper, from the table's due index to the queue."""
-    from handlers.adapters.dynamodb.client import create_client as create_dynamodb_client
-    from handlers.adapters.dynamodb.store import DynamoDbStore
+    """The AWS home's sweeper, from the table's due index to the queue, and to the ledger again."""
     from handlers.adapters.sqs.client import create_client as create_sqs_client
     from handlers.adapters.sqs.queue import SqsDeliveryQueue
     from handlers.workers.sweep import Sweeper
 
-    store = DynamoDbStore(create_dynamodb_client(), settings.table)
-    return Sweeper(store, SystemClock(), SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+    ports = _build_worker_ports(settings.table, settings.feed_shards, settings.secret)
+    return Sweeper(ports, SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+
+
+def _build_worker_ports(table: str, feed_shards: int, ledger_secret: bytes) -> Ports:
+    """The AWS home's ports of a function that works on the ledger and is called by nobody's request."""
+    from handlers.adapters.dynamodb.client import create_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+
+    clock = SystemClock()
+    return Ports(
+        store=DynamoDbStore(create_client(), table, feed_shards=feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=ledger_secret,
+    )
+
+
+def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
+    """The AWS home's settlement: its tasks, on the table."""
+    from handlers.adapters.dynamodb.client import create_client
+    from handlers.adapters.dynamodb.store import DynamoDbStore
+    from handlers.workers.settlement import SettlementTasks
+
+    clock = SystemClock()
+    ports = Ports(
+        store=DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=settings.secret,
+    )
+    return SettlementTasks(ports)
 
 
 class GatewayLimiter:

@@ -126,10 +126,13 @@ class DeliverSettings:
 
 @dataclass(frozen=True, slots=True)
 class SweepSettings:
-    """The function that finds what is due in the table, and sends it to the queue at queue_url."""
+    """The function that finds what is due in the table: deliveries, for which it sends messages to the queue at queue_url,
+    and the rest, which it does. The others as in `LambdaSettings`, whose values they have to have."""
 
     table: str
+    ledger_secret: str = field(repr=False)
     queue_url: str
+    feed_shards: int = 16
     log_level: str = "info"
 
     @classmethod
@@ -137,7 +140,36 @@ class SweepSettings:
         """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
         settings = cls(**_read(cls, environ))
         _check_log_level(settings.log_level)
+        _check_ledger(settings.secret, settings.feed_shards)
         return settings
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger secret, decoded. Raises SettingsError."""
+        return _decode_secret(self.ledger_secret)
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementSettings:
+    """The function that settles accounts, a task at a time. Its values have to be those of `LambdaSettings`."""
+
+    table: str
+    ledger_secret: str = field(repr=False)
+    feed_shards: int = 16
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        _check_ledger(settings.secret, settings.feed_shards)
+        return settings
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger secret, decoded. Raises SettingsError."""
+        return _decode_secret(self.ledger_secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "payment.voided": "What was still held has been given back.",
     "payment.incremented": "More is held than before.",
     "payment.increment_declined": "An increment was declined: no more is held than before.",
+    "payment.expired": "An authorization's time is over: what was still held has been given back.",
+    "settlement.completed": "What was owed for a set of captures and refunds, less fees, has been paid out.",
     "webhook_endpoint.disabled": "Nothing is sent to an endpoint any more, as it is gone or has failed for five days.",
     "webhook_endpoint.tested": "A test or a probe of one endpoint; nothing has happened.",
 }
@@ -48,6 +50,9 @@ def event_schemas(contract: Mapping[str, Any]) -> dict[str, Json]:
     for (kind, declined), event_type in EVENT_TYPES.items():
         if kind == "endpoint_disabled":
             schemas[event_type] = _schema(components, event_type, "EndpointDisabled", {})
+        elif kind == "settlement_completed":
+            narrowed = {"properties": {"status": {"const": "completed"}, "payout": {"type": "object"}}}
+            schemas[event_type] = _schema(components, event_type, "Settlement", narrowed)
         else:
             schemas[event_type] = _schema(components, event_type, kind.capitalize(), _outcome(kind, declined))
     schemas[TEST_EVENT_TYPE] = _schema(components, TEST_EVENT_TYPE, "EndpointTested", {})

@@ -11,12 +11,15 @@
     │   ├── TransactionNotFound
     │   ├── CardNotFound
     │   ├── ApiKeyNotFound
+    │   ├── SettlementNotFound
     │   └── WebhookEndpointNotFound, WebhookDeliveryNotFound, EventNotFound, InboxNotFound
     ├── StateConflict                      the request is well formed, the object's state refuses it
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
     │   ├── AmountExceedsAuthorized, AmountExceedsCaptured, AmountTooLarge
     │   ├── EntryLimitReached
+    │   ├── ClockNotAhead
     │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
+    │   ├── SettlementInProgress
     │   ├── ApiKeyLimitReached, OwnApiKey
     │   ├── WebhookEndpointLimitReached, InboxLimitReached, WebhookEndpointDisabled
     │   └── SecretRotationInProgress
@@ -127,6 +130,11 @@ class ApiKeyNotFound(NotFound):
     title = "No such API key"
 
 
+class SettlementNotFound(NotFound):
+    code = "settlement_not_found"
+    title = "No such settlement"
+
+
 class WebhookEndpointNotFound(NotFound):
     code = "webhook_endpoint_not_found"
     title = "No such webhook endpoint"
@@ -191,6 +199,11 @@ class EntryLimitReached(StateConflict):
     title = "The authorization has as many entries as it can hold"
 
 
+class ClockNotAhead(StateConflict):
+    code = "clock_not_ahead"
+    title = "The account's clock is past that time"
+
+
 class AuthorizationBusy(StateConflict):
     code = "authorization_busy"
     title = "Other operations on the authorization got there first"
@@ -200,6 +213,12 @@ class AuthorizationBusy(StateConflict):
 class AccountBusy(StateConflict):
     code = "account_busy"
     title = "Other changes to the account got there first"
+    retryable = True
+
+
+class SettlementInProgress(StateConflict):
+    code = "settlement_in_progress"
+    title = "The settlement is not complete yet"
     retryable = True
 
 

@@ -67,6 +67,27 @@ def identify_entry(
     )
 
 
+class SettlementIdentity(NamedTuple):
+    """id: the settlement's. payout_id: of what it pays. event_id: of the record that tells of its completion."""
+
+    id: str
+    payout_id: str
+    event_id: str
+
+
+def identify_settlement(
+    secret: bytes, account_id: str, currency: str, batch: str, number: int
+) -> SettlementIdentity:
+    """The identity of a settlement, so that whoever makes it twice makes the same one.
+
+    batch: what else tells it apart from the account's others in this currency. number: how many there were in the batch
+    before.
+    """
+    message = f"settlement\0{account_id}\0{currency}\0{batch}\0{number}"
+    digits = hmac.digest(secret, message.encode(), "sha256").hex()[:_ID_DIGITS]
+    return SettlementIdentity("stl_" + digits, "po_" + digits, "stlc_" + digits)
+
+
 def identify_card(secret: bytes, account_id: str, number: str) -> CardId:
     """The id under which this account knows this card number."""
     digest = hmac.digest(secret, f"card\0{account_id}\0{number}".encode(), "sha256")

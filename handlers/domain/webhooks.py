@@ -67,6 +67,7 @@ EVENT_TYPES: Final = {
     ("increment", False): "payment.incremented",
     ("increment", True): "payment.increment_declined",
     ("expiry", False): "payment.expired",
+    ("settlement_completed", False): "settlement.completed",
     ("endpoint_disabled", False): "webhook_endpoint.disabled",
 }
 """Kind of an entry, and whether it was declined, to the type of its event."""

@@ -17,7 +17,8 @@ from handlers.services.ports import Ports, Principal, Sender
 class Call:
     """One request that has passed routing, security and validation.
 
-    body: the parsed JSON body, valid against the operation's schema; None where the operation has none.
+    body: the parsed JSON body, valid against the operation's schema; None where the operation has none, or keeps it as
+        sent.
     raw_body: the body's very bytes.
     path, query: parameters by their names in the contract, converted to the schema's type; absent ones are missing,
         except those with a default, which is filled in.
@@ -69,8 +70,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful response. body: a JSON value, or None for an empty one (204)."""
+    """A successful response. body: a JSON value, or None for an empty one (204); with a content_type, bytes of that type."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None

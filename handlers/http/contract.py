@@ -18,6 +18,7 @@ import orjson
 METHODS: Final = ("get", "put", "post", "delete", "patch")
 JSON_TYPE: Final = "application/json"
 API_KEY_HEADER: Final = "x-api-key"
+KEPT_AS_SENT: Final = "x-kept-as-sent"
 
 # OpenAPI 3.0.3 says that header parameters of these names are to be ignored.
 _IGNORED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})
@@ -35,6 +36,7 @@ class Operation:
     method: upper case. path: the template, as written. secured: whether it takes an API key.
     parameters: those of the path and of the operation, which win.
     body_schema: None when the operation takes no body.
+    kept_as_sent: the body may be any JSON, and is kept byte for byte (`x-kept-as-sent` at its schema).
     """
 
     operation_id: str
@@ -44,6 +46,7 @@ class Operation:
     parameters: tuple[Mapping[str, Any], ...]
     body_schema: Mapping[str, Any] | None
     body_required: bool
+    kept_as_sent: bool = False
 
 
 def load_contract(path: Path) -> dict[str, Any]:
@@ -112,6 +115,7 @@ def _read_operation(
         parameters=_read_parameters(contract, path, item, operation),
         body_schema=body_schema,
         body_required=body_required,
+        kept_as_sent=bool(resolve(contract, body_schema or {}).get(KEPT_AS_SENT, False)),
     )
 
 

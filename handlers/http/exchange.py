@@ -37,7 +37,7 @@ class Exchange:
 
     headers: by lower-case name, the last one where a name is given twice; such names are in `repeated`.
     route: the template, for logs; None until one is found. status: of the response, 0 until it starts.
-    body: as it arrived. document: parsed and valid. path, query, header: parameters, converted.
+    body: as it arrived. document: parsed and valid; None for a body that is kept as sent. path, query, header: parameters, converted.
     """
 
     request_id: str

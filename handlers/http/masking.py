@@ -11,7 +11,7 @@ from typing import Final
 NAME_LENGTH_MAX: Final = 64
 
 # Twelve digits or more, perhaps in groups: the shortest card number has twelve.
-_CARD_LIKE: Final = re.compile(r"\d(?:[\s._-]?\d){11,}")
+_CARD_LIKE: Final = re.compile(r"\d(?:[\s._-]{0,3}\d){11,}")
 _MASK: Final = "[masked]"
 
 

@@ -20,6 +20,7 @@ from handlers.http.exchange import Exchange
 from handlers.http.masking import safe_name
 from handlers.http.problems import ERRORS_MAX, invalid_request
 from handlers.http.schemas import Schema, Schemas
+from handlers.http.stray_cards import find_in_header
 
 IDEMPOTENCY_KEY_HEADER: Final = "x-idempotency-key"
 IDEMPOTENCY_KEY_MAX: Final = 255
@@ -123,7 +124,9 @@ class ParameterReader:
             elif _PRINTABLE.fullmatch(raw) is None:
                 errors.append(FieldError(parameter.pointer, "pattern", "must be printable ASCII"))
             else:
-                values[parameter.name.lower()] = _read(parameter, [raw.decode()], errors)
+                text = raw.decode()
+                values[parameter.name.lower()] = _read(parameter, [text], errors)
+                errors += find_in_header(parameter.pointer, text)
         key = read_idempotency_key(exchange, errors) if self._takes_key else None
         if key is not None:
             values[IDEMPOTENCY_KEY_HEADER] = key

@@ -108,7 +108,10 @@ def _make_endpoint(plan: Plan, ports: Ports) -> Callable[..., Awaitable[Connexio
     async def endpoint(body: Any = None, **_: Any) -> ConnexionResponse:
         exchange: Exchange = current_scope[EXCHANGE]
         # Connexion hands an object where no body was sent.
-        exchange.document = body if exchange.body and plan.operation.body_schema is not None else None
+        if exchange.body and plan.operation.body_schema is not None and not plan.operation.kept_as_sent:
+            exchange.document = body
+        else:
+            exchange.document = None
         reply = render_answer(await plan.handler(exchange.to_call(ports, plan)))
         headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
         # Connexion looks for the type among those of the contract, where it stands beside problem+json.

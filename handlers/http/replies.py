@@ -25,8 +25,11 @@ def render_answer(answer: Answer) -> Reply:
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     if answer.body is None:
         return Reply(answer.status, headers, b"")
-    body = orjson.dumps(answer.body)
-    return Reply(answer.status, [_JSON_TYPE, (b"content-length", b"%d" % len(body)), *headers], body)
+    if answer.content_type is None:
+        body, content_type = orjson.dumps(answer.body), _JSON_TYPE
+    else:
+        body, content_type = answer.body, (b"content-type", answer.content_type.encode("latin-1"))
+    return Reply(answer.status, [content_type, (b"content-length", b"%d" % len(body)), *headers], body)
 
 
 async def send_reply(send: Send, reply: Reply) -> None:

@@ -4,6 +4,8 @@ Refused, each with its own sentence: text that is not UTF-8, a byte order mark, 
 a surrogate pair, integers that no computer agrees on, deep nesting. Numbers with a fraction or an exponent are read, but
 `find_inexact_numbers` names them all, so that none gets any further.
 
+`parse_any_json` is for the one kind of body that is kept as it came and not acted upon: there all of RFC 8259 is JSON.
+
 The standard library's parser is used because it alone shows every name it meets; orjson would be three microseconds
 faster on an authorization, and would take the last of two amounts.
 """
@@ -18,6 +20,9 @@ from handlers.http.masking import json_pointer, safe_name
 from handlers.http.problems import MalformedJson
 
 DEPTH_MAX: Final = 32
+ANY_DEPTH_MAX: Final = 500
+"""Of what is kept as it came. RFC 8259, section 9, lets a parser set such limits."""
+
 INTEGER_MAX: Final = 2**63 - 1
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -50,21 +55,21 @@ class _NotANumber(Exception):
 
 def parse_json(raw: bytes) -> Document:
     """Parse a body that is not empty. Raises MalformedJson."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        fault = f"is not UTF-8 at byte {error.start}"
-        raise MalformedJson("The body is not valid UTF-8.", fault) from None
-    if raw.startswith(_BYTE_ORDER_MARK):
-        raise MalformedJson("The body starts with a byte order mark.", "starts with a byte order mark")
+    text = _decode_utf8(raw)
     value, inexact = _decode(text)
-    if raw.count(b"{") + raw.count(b"[") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
-        raise _too_deep()
+    _check_depth(raw, value, DEPTH_MAX)
     if b"\\u" in raw and _SURROGATE.search(raw) and not _is_unicode(value):
         raise MalformedJson(
             "The body has an escape that is only half of a surrogate pair.", "has half of a surrogate pair"
         )
     return Document(value, inexact or _LONG_INTEGER.search(raw) is not None)
+
+
+def parse_any_json(raw: bytes) -> Any:
+    """Parse any JSON text, its numbers as they are written. Raises MalformedJson."""
+    value = _parse(_VERBATIM, _decode_utf8(raw), ANY_DEPTH_MAX)
+    _check_depth(raw, value, ANY_DEPTH_MAX)
+    return value
 
 
 def find_inexact_numbers(value: Any) -> Iterator[FieldError]:
@@ -83,12 +88,27 @@ def find_inexact_numbers(value: Any) -> Iterator[FieldError]:
             pending.extend(((*path, index), member) for index, member in enumerate(node))
 
 
+def _decode_utf8(raw: bytes) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        fault = f"is not UTF-8 at byte {error.start}"
+        raise MalformedJson("The body is not valid UTF-8.", fault) from None
+    if raw.startswith(_BYTE_ORDER_MARK):
+        raise MalformedJson("The body starts with a byte order mark.", "starts with a byte order mark")
+    return text
+
+
 def _decode(text: str) -> tuple[Any, bool]:
     try:
-        try:
-            return _EXACT.decode(text), False
-        except _NotExact:
-            return _INEXACT.decode(text), True
+        return _parse(_EXACT, text, DEPTH_MAX), False
+    except _NotExact:
+        return _parse(_INEXACT, text, DEPTH_MAX), True
+
+
+def _parse(decoder: json.JSONDecoder, text: str, depth_max: int) -> Any:
+    try:
+        return decoder.decode(text)
     except _GivenTwice as error:
         fault = f'has the name "{safe_name(error.name)}" twice in one object'
         raise MalformedJson("The body has a name twice.", fault, field_code="duplicate_field") from None
@@ -97,7 +117,7 @@ def _decode(text: str) -> tuple[Any, bool]:
             "The body is not valid JSON.", "has NaN or Infinity, which are not JSON"
         ) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(depth_max) from None
     except json.JSONDecodeError as error:
         # `error.msg` is not used: what it says is the parser's, and may quote the text.
         fault = f"is not valid JSON from line {error.lineno}, column {error.colno} on"
@@ -132,6 +152,12 @@ _EXACT: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_refuse_fraction, parse_constant=_refuse_constant
 )
 _INEXACT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+_VERBATIM: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+
+
+def _check_depth(raw: bytes, value: Any, depth_max: int) -> None:
+    if raw.count(b"{") + raw.count(b"[") > depth_max and _depth(value) > depth_max:
+        raise _too_deep(depth_max)
 
 
 def _depth(value: Any) -> int:
@@ -154,6 +180,6 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _too_deep() -> MalformedJson:
-    fault = f"nests objects and arrays deeper than {DEPTH_MAX} levels"
+def _too_deep(depth_max: int) -> MalformedJson:
+    fault = f"nests objects and arrays deeper than {depth_max} levels"
     return MalformedJson("The body is nested too deeply.", fault)

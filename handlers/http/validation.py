@@ -3,7 +3,8 @@
 One `RequestReader` per operation holds everything compiled, so that a request builds nothing. Plain Connexion calls it
 through `validator_map` (`plain_path.py`), the fast path directly (`fast_path.py`): the checks are the same.
 
-Next: `strict_json.py` for what is JSON, `schemas.py` for what is valid, `parameters.py` for the rest of the request.
+Next: `strict_json.py` for what is JSON, `schemas.py` for what is valid, `stray_cards.py` for what may not be kept,
+`parameters.py` for the rest of the request.
 """
 
 import re
@@ -16,7 +17,8 @@ from handlers.http.exchange import Exchange
 from handlers.http.parameters import ParameterReader
 from handlers.http.problems import ERRORS_MAX, MalformedJson, UnsupportedMediaType, invalid_request
 from handlers.http.schemas import Schemas
-from handlers.http.strict_json import find_inexact_numbers, parse_json
+from handlers.http.stray_cards import refuse_in_body, refuse_in_kept_body
+from handlers.http.strict_json import find_inexact_numbers, parse_any_json, parse_json
 
 _JSON_BYTES: Final = JSON_TYPE.encode()
 _UTF8: Final = frozenset({"utf-8", "utf8"})
@@ -30,6 +32,7 @@ class RequestReader:
         self._parameters = ParameterReader(operation, schemas)
         self._body_schema = None if operation.body_schema is None else schemas.compile(operation.body_schema)
         self._body_required = operation.body_required
+        self._kept_as_sent = operation.kept_as_sent
 
     def read(self, exchange: Exchange, path: Mapping[str, str], query_string: bytes) -> None:
         """All checks, in their order."""
@@ -67,9 +70,13 @@ class RequestReader:
             if self._body_required:
                 raise invalid_request([FieldError("", "required", "is empty and must be a JSON object")])
             return
+        if self._kept_as_sent:
+            refuse_in_kept_body(exchange.body, parse_any_json(exchange.body))
+            return
         document = parse_json(exchange.body)
         if not document.inexact and isinstance(document.value, dict) and schema.is_valid(document.value):
             exchange.document = document.value
+            refuse_in_body(exchange.body, document.value)
             return
         if not isinstance(document.value, dict):
             raise invalid_request([FieldError("", "wrong_type", "must be a JSON object")])
@@ -80,6 +87,7 @@ class RequestReader:
             raise invalid_request(errors)
         # A long run of digits turned out to be text, or a number that fits.
         exchange.document = document.value
+        refuse_in_body(exchange.body, document.value)
 
 
 def _check_media_type(media_type: bytes | None, repeated: bool) -> None:

@@ -1,4 +1,4 @@
-"""What an account has changed about its world: how far its clock is ahead of real time.
+"""What an account has changed about its world: how far its clock is ahead of real time, when its day ends.
 
 An account that never asked for anything has no record here, and its requests read none: an authorization stays one write.
 The first change marks the account and its API keys as controlled, in the same atomic write; from then on each request
@@ -27,9 +27,11 @@ _PAGE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """clock_offset_ms: how far the account's clock is ahead of real time; never negative."""
+    """clock_offset_ms: how far the account's clock is ahead of real time; never negative. cutoff_minutes: when its day ends
+    for settlement, in minutes after midnight UTC."""
 
     clock_offset_ms: int = 0
+    cutoff_minutes: int = 0
 
 
 class ShiftedClock:
@@ -40,6 +42,7 @@ class ShiftedClock:
         self._offset_ms = offset_ms
 
     def now_ms(self) -> int:
+        """The other clock's time, shifted."""
         return self._clock.now_ms() + self._offset_ms
 
 
@@ -50,6 +53,7 @@ class StoppedClock:
         self._at_ms = at_ms
 
     def now_ms(self) -> int:
+        """Always the same moment."""
         return self._at_ms
 
 
@@ -61,12 +65,18 @@ def account_ports(ports: Ports, account_id: str) -> Ports:
 
 def with_controls(ports: Ports, controls: Controls) -> Ports:
     """The ports under these controls."""
-    return replace(ports, clock=ShiftedClock(ports.wall_clock, controls.clock_offset_ms))
+    wall = ports.wall_clock
+    return replace(
+        ports,
+        clock=ShiftedClock(wall, controls.clock_offset_ms),
+        real_clock=wall,
+        cutoff_minutes=controls.cutoff_minutes,
+    )
 
 
 def at_moment(ports: Ports, at_ms: int) -> Ports:
     """The ports of an account at this moment of its time, in milliseconds since the epoch."""
-    return replace(ports, clock=StoppedClock(at_ms))
+    return replace(ports, clock=StoppedClock(at_ms), real_clock=ports.wall_clock)
 
 
 def get_controls(ports: Ports, account_id: str) -> Controls:

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from handlers.domain.settlement import SETTLED_KINDS
 from handlers.services.controls import at_moment
 from handlers.services.entries import AUTHORIZATION
 from handlers.services.expiries import expire_authorization
 from handlers.services.ports import Ports, Record
+from handlers.services.settlement_records import SETTLEMENT
+from handlers.services.settlements import resume_settlement, settle_due
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Work:
 
 WORK: Final[Mapping[str, Work]] = {
     AUTHORIZATION: Work("authorization_expiry", expire_authorization),
+    **dict.fromkeys(SETTLED_KINDS, Work("settlement", settle_due)),
+    SETTLEMENT: Work("settlement", resume_settlement),
 }
 """Kind of a record to what is done when it falls due."""
 

@@ -2,7 +2,7 @@
 
 An entry keeps the request that made it (`request`, shaped like the request's body, the card number replaced by its
 id and the CVC by whether there was one), so that a repeated idempotency key is compared with what was really asked,
-field by field, and no fingerprint is needed. Everything but an authorization's `totals` and `entries` is written once.
+field by field, and no fingerprint is needed. Everything but an authorization's `totals` and `entries`, and in which settlement an entry is, is written once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,9 @@ SUCCEEDED = "succeeded"
 DECLINED = "declined"
 
 
-KEY_RETENTION_MS: Final = DAY_MS
-"""How long an idempotency key stands for the entry that it made; afterwards it is as good as new."""
+KEY_RETENTION_MS: Final = 30 * DAY_MS
+"""How long an idempotency key stands for the entry that it made, longer than any authorization lasts; afterwards it is as
+good as new. Processors keep them between a day (Stripe) and 45 days (PayPal)."""
 
 
 class StoredTotals(TypedDict):
@@ -57,7 +58,7 @@ class EntryData(_EntryData, total=False):
     authorization itself, as this entry left them in every other. cvc, avs, risk, expires_at (milliseconds),
     capture_decline, expired (what it held was released because its time was over), entries (ids, oldest first): in
     authorizations only. authorization_id, authorization_status: in
-    all others.
+    all others. settlement_id, settled_at (milliseconds): once the entry is settled; the one thing that is ever added to it.
     """
 
     cvc: str
@@ -69,17 +70,21 @@ class EntryData(_EntryData, total=False):
     entries: list[str]
     authorization_id: str
     authorization_status: str
+    settlement_id: str
+    settled_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it is shown. totals and status: at the moment that is asked for; capturable: minor units."""
+    """An entry as it is shown. totals and status: at the moment that is asked for; capturable: minor units. settlement: id
+    and time (milliseconds), when it is settled by that moment."""
 
     record: Record
     data: EntryData
     status: str
     totals: Totals
     capturable: int
+    settlement: tuple[str, int] | None = None
 
 
 def feed_key(account_id: str) -> str:
@@ -149,7 +154,10 @@ def as_of(record: Record, now_ms: int) -> Entry:
     """The entry as it stands at this time."""
     data = data_of(record)
     if record.kind != AUTHORIZATION:
-        return as_created(record)
+        settled = "settlement_id" in data
+        return replace(
+            as_created(record), settlement=(data["settlement_id"], data["settled_at"]) if settled else None
+        )
     authorization = authorization_of(record)
     return Entry(
         record,
@@ -188,6 +196,12 @@ def with_movement(record: Record, movement: Movement, entry_id: str) -> Record:
         data=after,
         due_at=data["expires_at"] if movement.totals.held else None,
     )
+
+
+def with_settlement(record: Record, settlement_id: str, settled_at: int) -> Record:
+    """An entry's record once it is settled: nothing about it is due any more."""
+    data = {**record.data, "settlement_id": settlement_id, "settled_at": settled_at}
+    return replace(record, version=record.version + 1, data=data, due_at=None)
 
 
 def key_is_forgotten(existing: Record, now_ms: int) -> bool:

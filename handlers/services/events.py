@@ -15,6 +15,7 @@ from handlers.services import entries
 from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Index, Ports, Record
 from handlers.services.representations import render_transaction
+from handlers.services.settlement_records import COMPLETED
 
 EVENT_PREFIX: Final = "evt_"
 
@@ -50,7 +51,7 @@ def event_type_of(record: Record) -> str:
 
 def event_of(record: Record) -> Event:
     """The event that an entry is."""
-    if record.kind == "endpoint_disabled":
+    if record.kind in ("endpoint_disabled", COMPLETED):
         data = dict(record.data)
     else:
         data = render_transaction(entries.as_created(record))

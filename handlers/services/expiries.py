@@ -33,7 +33,7 @@ def expire_authorization(ports: Ports, record: Record) -> None:
         plan = FollowUp(movement, postings.release(movement.amount), None, NO_TRIGGER)
         request = {"authorization_id": record.id}
         lapsed = replace(record, data={**record.data, "expired": True})
-        entry, updated = make_follow_up(lapsed, EXPIRY, identity, request, plan, now_ms)
+        entry, updated = make_follow_up(ports, lapsed, EXPIRY, identity, request, plan, now_ms)
         if not isinstance(ports.store.commit([entry], [Update(updated)]), Stale):
             return
         (current,) = ports.store.get([record.id])

@@ -12,10 +12,11 @@ from handlers.domain.authorization import Movement, Totals
 from handlers.domain.ids import EntryIdentity
 from handlers.domain.network import Decline
 from handlers.domain.postings import Posting
+from handlers.domain.settlement import SETTLED_KINDS, next_cutoff
 from handlers.domain.triggers import Simulation
 from handlers.services import entries
 from handlers.services.entries import EntryData
-from handlers.services.ports import Record
+from handlers.services.ports import Ports, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class FollowUp:
 
 
 def make_follow_up(
+    ports: Ports,
     authorization: Record,
     kind: str,
     identity: EntryIdentity,
@@ -36,7 +38,10 @@ def make_follow_up(
     plan: FollowUp,
     now_ms: int,
 ) -> tuple[Record, Record]:
-    """The new entry, and the authorization as it leaves it. A declined operation moves nothing but is kept."""
+    """The new entry, and the authorization as it leaves it. A declined operation moves nothing but is kept.
+
+    What moves money to or from the merchant is due to be settled when the account's day ends.
+    """
     before = entries.data_of(authorization)
     movement = plan.movement
     if plan.decline is not None:
@@ -70,5 +75,8 @@ def make_follow_up(
         data=data,
         feed_key=authorization.feed_key,
         card_id=authorization.card_id,
+        due_at=next_cutoff(now_ms, ports.cutoff_minutes)
+        if kind in SETTLED_KINDS and plan.decline is None
+        else None,
     )
     return entry, updated

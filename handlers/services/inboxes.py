@@ -12,6 +12,7 @@ from typing import Final
 from handlers.domain.errors import InboxLimitReached, InboxNotFound
 from handlers.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
 from handlers.domain.webhooks import sign
+from handlers.services.controls import account_ports
 from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Committed, Index, Ports, Record, Update
 from handlers.services.webhook_endpoints import list_records, signing_secrets
@@ -81,7 +82,7 @@ def get_inbox(ports: Ports, account_id: str, inbox_id: str) -> Inbox:
 def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str) -> Message:
     """Keep what arrived. headers: the three of Standard Webhooks, by lower-case name, where they were sent.
 
-    url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
+    body: UTF-8, kept byte for byte. url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
     Errors: inbox_not_found. inbox_limit_reached: it is full.
     """
     inbox = _read(ports, inbox_id)
@@ -98,8 +99,10 @@ def receive(ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes
             created_at=ports.wall_clock.now_ms(),
             data={
                 "headers": dict(headers),
-                "body": body.decode("utf-8", "replace"),
-                "verdict": _verdict(ports, inbox.account_id, headers, body, url_suffix),
+                "body": body.decode(),
+                "verdict": _verdict(
+                    account_ports(ports, inbox.account_id), inbox.account_id, headers, body, url_suffix
+                ),
             },
             feed_key=f"{inbox_id}#{MESSAGE_KIND}",
         )

@@ -6,13 +6,19 @@ anybody noticing. So the ledger keeps a check value of its secret, and refuses a
 
 import hmac
 
-from handlers.services.ports import Ports, Record
+from handlers.services.ports import Ports, Record, Store
 
 CHECK_ID = "meta_ledger_secret"
 
 
 class WrongLedgerSecret(Exception):
     """The ledger was made with another secret."""
+
+
+def is_bound(store: Store) -> bool:
+    """Whether the ledger has a secret, so that no other may be made for it."""
+    (record,) = store.get([CHECK_ID])
+    return record is not None
 
 
 def bind_ledger_secret(ports: Ports) -> None:

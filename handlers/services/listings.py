@@ -1,8 +1,8 @@
-"""Walking through an index, newest first, a page and a cursor at a time."""
+"""Walking through an index: newest first, a page and a cursor at a time; or through what is due, in its order."""
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -15,6 +15,9 @@ SCAN_MAX: Final = 2_000
 """How many records one listing reads at most before it answers with what it has found and a cursor."""
 
 SCAN_PAGE: Final = 200
+
+DUE_PAGE: Final = 1_000
+"""As many as a page may hold: whoever asks what is due means to do all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,20 @@ def walk(
         scanned += page_size
     assert start is not None, "at least one page was read"
     return ListingPage(found, encode_cursor(start))
+
+
+def walk_due(ports: Ports, key: str, *, until: int | None, after: Position | None = None) -> Iterator[Record]:
+    """What is due under this key of the DUE index until a moment (milliseconds, included; None: at any time), in order."""
+    while True:
+        page = ports.store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
+        for record in page.records:
+            assert record.due_at is not None, "what has no due_at is not in the due index"
+            if until is not None and record.due_at > until:
+                return
+            yield record
+        if page.next is None:
+            return
+        after = page.next
 
 
 def encode_cursor(position: Position) -> str:

@@ -108,8 +108,8 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         if existing is None:
             return Outcome(entries.as_created(record), replayed=False)
         if not entries.key_is_forgotten(existing, now_ms):
-            break
-    return _replay(existing, request)
+            return _replay(existing, request)
+    raise AssertionError("generations do not end")
 
 
 def _authorization_record(
@@ -268,7 +268,7 @@ def _operate(
                 raise
         else:
             _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
-            entry, updated = make_follow_up(authorization, kind, identity, request, plan, now_ms)
+            entry, updated = make_follow_up(ports, authorization, kind, identity, request, plan, now_ms)
             match ports.store.commit([entry], [Update(updated)]):
                 case Committed():
                     return Outcome(entries.as_created(entry), replayed=False)

@@ -281,8 +281,10 @@ class Ports:
     """All ports, as the services receive them.
 
     clock: the account's time, where the ports are an account's (`services/controls.py`); otherwise real time.
-    wall_clock: real time, whatever an account's clock says: signatures, API keys, what lives outside the ledger.
+    real_clock: real time, where `clock` is not; see `wall_clock`.
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
+    request_budget_s: how long a request may work at what it was asked for before it has to answer.
+    cutoff_minutes: when the account's day ends, in minutes after midnight UTC (`domain/settlement.py`).
     cache_lag_ms: for how long other processes may go on trusting what their `PrincipalCache` remembers.
     sender: posts to receivers, where a request may wait for one.
     public_url: where clients reach the API, without a slash at the end.
@@ -301,11 +303,14 @@ class Ports:
     sender: Sender | None = None
     loopback_webhooks: bool = False
     public_url: str = ""
-    wall_clock: Clock = field(default=None)  # type: ignore[assignment]  # `clock`, unless given
+    real_clock: Clock | None = None
+    cutoff_minutes: int = 0
     cache_lag_ms: int = 0
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
+    request_budget_s: int = 50
 
-    def __post_init__(self) -> None:
-        if self.wall_clock is None:
-            object.__setattr__(self, "wall_clock", self.clock)
+    @property
+    def wall_clock(self) -> Clock:
+        """Real time, whatever an account's clock says: for signatures, API keys, and what lives outside the ledger."""
+        return self.real_clock or self.clock

@@ -1,13 +1,16 @@
-"""How ledger entries, cards and accounts look to clients: the contract's schemas, in responses and in events alike."""
+"""How ledger entries, settlements, cards and accounts look to clients: the contract's schemas, in responses and in events alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.domain.moments import format_moment
 from handlers.domain.network import APPROVED, DECLINE_CODES, MESSAGE_TYPES, NEVER_RETRY
 from handlers.domain.plans import PLANS
+from handlers.domain.postings import Posting
+from handlers.domain.settlement import SETTLED_KINDS
 from handlers.services.accounts import Account, ApiKey, NewApiKey
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
+from handlers.services.settlement_records import Group, Settlement
 from handlers.services.transactions import CardSummary, Family
 
 Json = dict[str, Any]
@@ -59,12 +62,46 @@ def render_transaction(entry: Entry) -> Json:
         rendered["authorization_id"] = data["authorization_id"]
         if record.kind == "capture":
             rendered["final"] = request.get("final", False)
+        if record.kind in SETTLED_KINDS:
+            settlement_id, settled_at = entry.settlement or (None, None)
+            rendered["settlement_id"] = settlement_id
+            rendered["settled_at"] = None if settled_at is None else format_moment(settled_at)
     return rendered
 
 
 def render_family(family: Family) -> Json:
     """The contract's `TransactionWithFamily`."""
     return {**render_transaction(family.entry), "family": [_member(member) for member in family.members]}
+
+
+def render_settlement(settlement: Settlement) -> Json:
+    """The contract's `Settlement`."""
+    batch, currency = settlement.batch, settlement.currency
+    settled_at = format_moment(batch.settled_at)
+    return {
+        "settlement_id": settlement.settlement_id,
+        "status": "completed" if settlement.completed else "in_progress",
+        "initiated_by": "request" if batch.on_demand else "schedule",
+        "currency": currency,
+        "up_to": format_moment(batch.up_to),
+        "settled_at": settled_at,
+        "entry_count": settlement.count,
+        "gross_amount": settlement.gross,
+        "fee_amount": settlement.fees,
+        "net_amount": settlement.net,
+        "groups": [_group(group) for group in settlement.groups],
+        "postings": _render_postings(settlement.postings) if settlement.completed else [],
+        "payout": {
+            "payout_id": settlement.payout_id,
+            "amount": settlement.net,
+            "currency": currency,
+            "paid_at": settled_at,
+            "postings": _render_postings(settlement.payout_postings),
+        }
+        if settlement.completed
+        else None,
+        "discrepancy_count": len(batch.discrepancies),
+    }
 
 
 def render_card_summary(card: CardSummary) -> Json:
@@ -145,7 +182,22 @@ def _simulation(simulation: Mapping[str, Any]) -> Json:
 
 
 def _postings(data: EntryData) -> list[Json]:
-    return [{"ledger_account": name, "amount": amount} for name, amount in data["postings"]]
+    return _render_postings([(name, amount) for name, amount in data["postings"]])
+
+
+def _render_postings(postings: Sequence[Posting]) -> list[Json]:
+    return [{"ledger_account": name, "amount": amount} for name, amount in postings]
+
+
+def _group(group: Group) -> Json:
+    return {
+        "type": group.type,
+        "brand": group.brand,
+        "count": group.count,
+        "gross_amount": group.gross,
+        "fee_amount": group.fees,
+        "net_amount": group.gross - group.fees,
+    }
 
 
 def _member(entry: Entry) -> Json:

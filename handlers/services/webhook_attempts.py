@@ -7,7 +7,7 @@ judged is in `domain/webhooks.py`, the sending itself in `adapters/webhooks/`.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from handlers.domain.moments import SECOND_MS
@@ -20,6 +20,7 @@ from handlers.domain.webhooks import (
     retry_delay_ms,
     signed_headers,
 )
+from handlers.services.controls import account_ports
 from handlers.services.ports import Ports, Post, Record, Reply, Sender
 from handlers.services.webhook_delivery_records import (
     ATTEMPTS_KEPT,
@@ -45,18 +46,32 @@ DROPPED: Final = "dropped_by_chaos"
 
 
 async def attempt_delivery(
-    ports: Ports, sender: Sender, delivery_id: str, *, lease_ms: int = LEASE_MS
+    ports: Ports,
+    sender: Sender,
+    delivery_id: str,
+    *,
+    ports_of: Callable[[str], Ports] | None = None,
+    lease_ms: int = LEASE_MS,
 ) -> Delivery | None:
-    """Attempt a delivery that is due, and record what came of it.
+    """Attempt a delivery that is due by its account's clock, and record what came of it.
 
-    lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
+    ports: not an account's. ports_of: those of an account, where they are known; otherwise its controls are read. lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
         write more: a short one suits where writes are cheap, and processes are killed.
     Answers None when there was nothing to do: it is settled, not yet due, or another process is at it.
     Raises StoreUnavailable; the delivery is then due again when its lease ends. Cancelled, it is due again at once.
     """
     (record,) = ports.store.get([delivery_id])
-    now_ms = ports.clock.now_ms()
-    if record is None or record.due_at is None or record.due_at > now_ms:
+    if record is None or record.due_at is None:
+        return None
+    account = ports_of(record.account_id) if ports_of else account_ports(ports, record.account_id)
+    return await attempt_record(account, sender, record, lease_ms=lease_ms)
+
+
+async def attempt_record(
+    ports: Ports, sender: Sender, record: Record, *, lease_ms: int = LEASE_MS
+) -> Delivery | None:
+    """As `attempt_delivery`, for a delivery that has been read. ports: its account's."""
+    if record.due_at is None or record.due_at > ports.clock.now_ms():
         return None
     (endpoint,) = ports.store.get([record.data["endpoint_id"]])
     if endpoint is None or not endpoint.data["enabled"]:
@@ -77,23 +92,23 @@ async def attempt_delivery(
 async def _send(ports: Ports, sender: Sender, record: Record, endpoint: Record) -> list[Attempt]:
     """One attempt, or two where chaos asks for a duplicate, or none that leaves the house."""
     chaos = Chaos(**endpoint.data["chaos"])
-    at_ms = ports.clock.now_ms()
     if record.data["attempt_count"] < chaos.drop_first:
-        return [Attempt(at_ms, [], Reply(None, [], "", 0, DROPPED))]
+        return [Attempt(ports.clock.now_ms(), [], Reply(None, [], "", 0, DROPPED))]
     body = record.data["body"].encode()
     attempts = []
     for _ in range(2 if chaos.duplicate else 1):
         at_ms = ports.clock.now_ms()
-        headers = _headers(ports, record, endpoint, chaos, at_ms, body)
+        headers = _headers(ports, record, endpoint, chaos, body)
         reply = await sender.send(Post(endpoint.data["url"], headers, [body], TIMEOUT_MS))
         attempts.append(Attempt(at_ms, headers, reply))
     return attempts
 
 
 def _headers(
-    ports: Ports, record: Record, endpoint: Record, chaos: Chaos, at_ms: int, body: bytes
+    ports: Ports, record: Record, endpoint: Record, chaos: Chaos, body: bytes
 ) -> list[tuple[str, str]]:
-    timestamp_s = at_ms // SECOND_MS
+    # Real time, whatever the account's clock says: receivers compare it with theirs.
+    timestamp_s = ports.wall_clock.now_ms() // SECOND_MS
     secrets = signing_secrets(ports, endpoint)
     match chaos.signature:
         case "wrong":
@@ -109,7 +124,7 @@ def _record_outcome(ports: Ports, leased: Record, endpoint: Record, attempts: li
     # Of a duplicate the last answer counts.
     reply = attempts[-1].reply
     now_ms = ports.clock.now_ms()
-    verdict = _verdict(reply, now_ms)
+    verdict = _verdict(reply, ports.wall_clock.now_ms())
 
     def change(data: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
         count = data["attempt_count"] + 1
@@ -129,8 +144,8 @@ def _record_outcome(ports: Ports, leased: Record, endpoint: Record, attempts: li
     return delivery_of(record)
 
 
-def _verdict(reply: Reply, now_ms: int) -> Verdict:
+def _verdict(reply: Reply, real_ms: int) -> Verdict:
     if reply.status is None:
         return Verdict(delivered=False)
     retry_after = dict(reply.headers).get("retry-after")
-    return judge(reply.status, None if retry_after is None else read_retry_after(retry_after, now_ms))
+    return judge(reply.status, None if retry_after is None else read_retry_after(retry_after, real_ms))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from handlers.domain.card_search import mask_card_numbers
 from handlers.services.ports import Committed, Ports, Record, Reply, Update
 
 KIND: Final = "webhook_delivery"
@@ -36,6 +37,7 @@ class Delivery:
     `ATTEMPTS_KEPT`; attempt_count: how many there were since it was last made pending."""
 
     delivery_id: str
+    account_id: str
     event_id: str
     event_type: str
     endpoint_id: str
@@ -52,6 +54,7 @@ def delivery_of(record: Record) -> Delivery:
     data = record.data
     return Delivery(
         delivery_id=record.id,
+        account_id=record.account_id,
         event_id=data["event_id"],
         event_type=data["event_type"],
         endpoint_id=data["endpoint_id"],
@@ -65,14 +68,14 @@ def delivery_of(record: Record) -> Delivery:
 
 
 def attempt_data(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as a delivery keeps it."""
+    """An attempt as a delivery keeps it; a card number that a receiver answered is not kept."""
     reply = attempt.reply
     return {
         "at": attempt.at_ms,
         "request_headers": [list(header) for header in attempt.request_headers],
         "status": reply.status,
-        "headers": [list(header) for header in reply.headers],
-        "body_start": reply.body_start,
+        "headers": [[name, mask_card_numbers(value)] for name, value in reply.headers],
+        "body_start": mask_card_numbers(reply.body_start),
         "duration_ms": reply.duration_ms,
         "error": reply.error,
     }

@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 
 from handlers.domain.errors import StoreUnavailable
 from handlers.domain.moments import SECOND_MS
+from handlers.services.controls import account_ports
 from handlers.services.events import event_of, is_event
 from handlers.services.ports import Ports, Record, Sender
 from handlers.services.webhook_attempts import LEASE_MS, attempt_delivery
@@ -161,6 +162,7 @@ class _Batch:
         # Planning reads an index with all the store's readers, so two at a time would only wait for each other.
         self._planning = asyncio.Lock()
         self._endpoints: dict[str, Sequence[Record]] = {}
+        self._accounts: dict[str, Ports] = {}
         self.attempt_count = 0
 
     async def handle(self, record: Mapping[str, Any]) -> None:
@@ -186,15 +188,22 @@ class _Batch:
         # Most accounts have no endpoint, and a load test makes thousands of entries a second: ask once per account and
         # batch, and read no entry that nobody wants to hear of.
         account_id = message.account_id
+        ports = self._ports_of(account_id)
         if account_id not in self._endpoints:
-            self._endpoints[account_id] = list_records(self._ports, account_id)
+            self._endpoints[account_id] = list_records(ports, account_id)
         endpoints = self._endpoints[account_id]
         if not any(wants(endpoint, message.type) for endpoint in endpoints):
             return []
-        (entry,) = self._ports.store.get([message.entry_id])
+        (entry,) = ports.store.get([message.entry_id])
         if entry is None or entry.account_id != account_id or not is_event(entry):
             raise MalformedMessage("the account has no entry of this id that is an event")
-        return plan_deliveries(self._ports, event_of(entry), endpoints)
+        return plan_deliveries(ports, event_of(entry), endpoints)
+
+    def _ports_of(self, account_id: str) -> Ports:
+        """The account's ports, asked for once per batch."""
+        if account_id not in self._accounts:
+            self._accounts[account_id] = account_ports(self._ports, account_id)
+        return self._accounts[account_id]
 
     async def _attempt_all(self, delivery_ids: Sequence[str]) -> None:
         """Attempt all; one that fails keeps none of the others from its end."""
@@ -213,7 +222,7 @@ class _Batch:
                 # It is due in the ledger: the sweeper finds it within a minute.
                 _logger.warning("no time for an attempt", extra={"fields": {"delivery_id": delivery_id}})
                 return
-            delivery = await attempt_delivery(self._ports, self._sender, delivery_id)
+            delivery = await attempt_delivery(self._ports, self._sender, delivery_id, ports_of=self._ports_of)
         if delivery is not None:
             self.attempt_count += 1
             _log_attempt(delivery)
@@ -234,7 +243,8 @@ class _Batch:
         """Let the next attempt ride on the queue, if it is near. Sent now, not at the batch's end: another receiver may
         take long to answer, and this retry may be due before."""
         assert delivery.next_attempt_at is not None, "what is pending is due some time"
-        delay_s = queue_delay_s(delivery.next_attempt_at, self._ports.clock.now_ms())
+        now_ms = self._ports_of(delivery.account_id).clock.now_ms()
+        delay_s = queue_delay_s(delivery.next_attempt_at, now_ms)
         if delay_s is None:
             return
         message = (delivery_message(delivery.delivery_id), delay_s)

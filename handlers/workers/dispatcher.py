@@ -1,7 +1,7 @@
-"""The embedded home's relay and deliverer: one loop beside the server, in its process.
+"""The embedded home's relay, deliverer and scheduler: one loop beside the server, in its process.
 
-It follows the ledger's change feed, plans a delivery of each new event for each endpoint, and attempts whatever is due. On
-AWS `relay.py`, `deliver.py` and `sweep.py` do the same from streams, queues and schedules; the rules of both are in
+It follows the ledger's change feed, plans a delivery of each new event for each endpoint, attempts whatever is due, and
+does the other work that falls due, each by its account's clock (`due.py`). On AWS `relay.py`, `deliver.py` and `sweep.py` do the same from streams, queues and schedules; the rules of both are in
 `services/webhook_attempts.py`.
 
 Bounded everywhere: so many attempts at once per endpoint, so many in all, so many deliveries waiting in memory, so much of
@@ -21,6 +21,7 @@ from handlers.domain.errors import StoreUnavailable
 from handlers.domain.moments import SECOND_MS
 from handlers.domain.webhooks import EVENT_KINDS
 from handlers.services import webhook_endpoints
+from handlers.services.due_work import WORK
 from handlers.services.events import event_of
 from handlers.services.ports import (
     DUE_KEY,
@@ -36,6 +37,7 @@ from handlers.services.ports import (
 from handlers.services.webhook_attempts import attempt_delivery
 from handlers.services.webhook_deliveries import plan_deliveries
 from handlers.services.webhook_delivery_records import KIND, Delivery
+from handlers.workers.due import AccountTimes, DueWorker
 
 _logger = logging.getLogger("sandbox.webhooks")
 
@@ -81,6 +83,9 @@ OVERLAP_MS: Final = 100
 
 CHANGES_MAX: Final = 500
 DUE_PAGE: Final = 100
+
+TURNS: Final = 8
+"""At how many accounts with a clock of their own each tick looks; with more, each waits its turn."""
 
 _CURSOR_ID: Final = "meta_relay"
 
@@ -129,6 +134,9 @@ class Dispatcher:
         self._sweep_soon = False
         self._sweep_at = 0.0
         self._sweep_took_s = 0.0
+        # Accounts with a clock of their own, and due work that is no delivery.
+        self._times = AccountTimes(ports)
+        self._work = DueWorker(self._times.ports_of)
         # Deliveries in memory.
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()
@@ -170,7 +178,9 @@ class Dispatcher:
         more = self._relay(deadline)
         self._set_pace()
         more |= self._collect_fallen_due(deadline)
+        self._collect_in_accounts()
         more |= self._sweep(deadline)
+        more |= self._work.run(lambda: asyncio.get_running_loop().time() < deadline)
         self._start_attempts()
         return more
 
@@ -199,13 +209,14 @@ class Dispatcher:
         return behind or bool(self._changes)
 
     def _plan(self, change: Change) -> None:
+        self._times.note(change)
         if change.kind not in EVENT_KINDS:
             return
         endpoints = self._endpoints(change)
         if endpoints:
             (record,) = self._ports.store.get([change.id])
             assert record is not None, "the change feed told of it"
-            plan_deliveries(self._ports, event_of(record), endpoints)
+            plan_deliveries(self._times.ports_of(change.account_id), event_of(record), endpoints)
 
     def _endpoints(self, change: Change) -> Sequence[Record]:
         # Most accounts have no endpoint, and a load test writes thousands of entries a second: ask once per account.
@@ -281,14 +292,23 @@ class Dispatcher:
             self._sweep_at = clock() + max(SWEEP_S, SWEEP_REST * self._sweep_took_s)
         return self._sweeping
 
-    def _collect_page(self, after: Position | None, now_ms: int) -> Position | None:
+    def _collect_in_accounts(self) -> None:
+        """Queue what is due in accounts with a clock of their own: the first page of each, as what waits is still due when
+        it is its turn again."""
+        for account_id in self._times.next_turns(TURNS):
+            now_ms = self._times.ports_of(account_id).clock.now_ms()
+            self._collect_page(None, now_ms, account_id)
+
+    def _collect_page(self, after: Position | None, now_ms: int, key: str = DUE_KEY) -> Position | None:
         """Queue what is due of one page of the index; answers where to go on, or None at the end of what is due."""
-        page = self._ports.store.page(Index.DUE, DUE_KEY, after=after, limit=DUE_PAGE)
+        page = self._ports.store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
         for record in page.records:
             if record.due_at is None or record.due_at > now_ms:
                 return None
             if record.kind == KIND and record.id not in self._known:
                 self._queue(record)
+            elif record.kind in WORK:
+                self._work.offer(record)
         return page.next
 
     def _queue(self, record: Record) -> None:
@@ -362,7 +382,9 @@ class Dispatcher:
 
     async def _attempt(self, lane: _Lane, delivery_id: str) -> None:
         try:
-            delivery = await attempt_delivery(self._ports, self._sender, delivery_id, lease_ms=LEASE_MS)
+            delivery = await attempt_delivery(
+                self._ports, self._sender, delivery_id, ports_of=self._times.ports_of, lease_ms=LEASE_MS
+            )
         except StoreUnavailable as error:
             # Its lease ends by itself; the next sweep finds it.
             _logger.warning("the ledger is not available", extra={"fields": {"detail": error.detail}})

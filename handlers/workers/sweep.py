@@ -1,10 +1,13 @@
-"""From the ledger's due index to the queue: every minute, whatever delivery is due and has no message of its own.
+"""From the ledger's due index: every minute, whatever is due and nobody is at.
 
-That is each attempt more than 15 minutes after the one before, and each whose message, process or function was lost. The
-queue's messages are the fast way; this is the way that loses nothing. A delivery under way is not due before its lease
-ends, so it is not found; one that waits in the queue is found again, and its second message finds nothing to do.
+Deliveries go to the queue, those that have no message of their own there: each attempt more than 15 minutes after the one
+before, and each whose message, process or function was lost. The queue's messages are the fast way; this is the way that
+loses nothing. A delivery under way is not due before its lease ends, so it is not found; one that waits in the queue is
+found again, and its second message finds nothing to do. All other due work (`due.py`) is done here.
 
-It attempts nothing itself (`deliver.py` does), and stops in good time before its invocation ends.
+Accounts whose clock is ahead come after everybody else: what is due in them by their own time is listed under their id.
+
+It attempts no delivery itself (`deliver.py` does), and stops in good time before its invocation ends.
 """
 
 import logging
@@ -13,14 +16,17 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from handlers.domain.moments import SECOND_MS
-from handlers.services.ports import DUE_KEY, Clock, Index, Position, Store
+from handlers.services.controls import account_ports, list_controls, with_controls
+from handlers.services.due_work import WORK
+from handlers.services.ports import DUE_KEY, Index, Ports, Position, Record
 from handlers.services.webhook_delivery_records import KIND
 from handlers.workers.deliver import DeliveryQueue, delivery_message
+from handlers.workers.due import do_unattended
 
 _logger = logging.getLogger("sandbox.webhooks")
 
-MESSAGES_MAX: Final = 10_000
-"""How many messages a run sends, give or take a page: a thousand calls, some ten seconds."""
+PIECES_MAX: Final = 10_000
+"""How many messages a run sends, and how much other work it does, give or take a page: some ten seconds."""
 
 TIME_KEPT_MS: Final = 20 * SECOND_MS
 """What has to be left of the invocation for another page: the read, and the sends, of a service that is slow to fail."""
@@ -30,59 +36,78 @@ PAGE: Final = 200
 
 @dataclass(slots=True)
 class Swept:
-    """What a run did. read: due records of any kind. sent, refused: messages. finished: it came to the end of what is
-    due; otherwise the next run goes on from there."""
+    """What a run did. read: due records of any kind. sent, refused: messages. done, failed: other due work. finished: it
+    came to the end of what is due; otherwise the next run goes on from there."""
 
     read: int = 0
     sent: int = 0
     refused: int = 0
+    done: int = 0
+    failed: int = 0
     finished: bool = False
 
 
 class Sweeper:
-    """Sends a message for each delivery that is due.
+    """Sends a message for each delivery that is due, and does the other due work.
 
     It remembers where a run broke off, as long as its process lives: were each to start at the front, more than one run's
-    work there, or things due that are not deliveries, would keep the rest from ever being reached.
+    work there would keep the rest from ever being reached.
     """
 
-    def __init__(self, store: Store, clock: Clock, queue: DeliveryQueue) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, ports: Ports, queue: DeliveryQueue) -> None:
+        self._ports = ports
         self._queue = queue
+        self._key = DUE_KEY
         self._after: Position | None = None
 
     def sweep(self, remaining_ms: Callable[[], int]) -> Swept:
-        """Sweep until nothing more is due, enough is sent, or time runs out (remaining_ms: of the invocation).
+        """Sweep until nothing more is due, enough is done, or time runs out (remaining_ms: of the invocation).
 
         Raises StoreUnavailable; the next run then goes on where this one was.
         """
         swept = Swept()
-        now_ms = self._clock.now_ms()
         try:
-            while self._has_room(swept, remaining_ms) and self._sweep_page(swept, now_ms):
-                pass
+            controls = list_controls(self._ports)
+            keys = [DUE_KEY, *sorted(controls)]
+            for key in keys[keys.index(self._key) if self._key in keys else 0 :]:
+                self._key = key
+                account = with_controls(self._ports, controls[key]) if key in controls else None
+                if not self._sweep_key(swept, account, remaining_ms):
+                    return swept
+            self._key = DUE_KEY
+            swept.finished = True
         finally:
-            level = logging.WARNING if swept.refused or not swept.finished else logging.INFO
-            _logger.log(level, "due deliveries swept", extra={"fields": asdict(swept)})
+            troubled = swept.refused or swept.failed or not swept.finished
+            _logger.log(
+                logging.WARNING if troubled else logging.INFO,
+                "due work swept",
+                extra={"fields": asdict(swept)},
+            )
         return swept
 
-    def _has_room(self, swept: Swept, remaining_ms: Callable[[], int]) -> bool:
-        return swept.sent < MESSAGES_MAX and remaining_ms() >= TIME_KEPT_MS
+    def _sweep_key(self, swept: Swept, account: Ports | None, remaining_ms: Callable[[], int]) -> bool:
+        """Sweep what the index lists under the current key; answers whether its end was reached. account: whose key it is."""
+        now_ms = (account or self._ports).clock.now_ms()
+        while swept.sent + swept.done < PIECES_MAX and remaining_ms() >= TIME_KEPT_MS:
+            page = self._ports.store.page(Index.DUE, self._key, after=self._after, limit=PAGE)
+            due = [record for record in page.records if record.due_at is not None and record.due_at <= now_ms]
+            swept.read += len(due)
+            if not self._send([record.id for record in due if record.kind == KIND], swept):
+                return False
+            for record in due:
+                if record.kind in WORK:
+                    self._do(account or account_ports(self._ports, record.account_id), record, swept)
+            if len(due) < len(page.records) or page.next is None:
+                self._after = None
+                return True
+            self._after = page.next
+        return False
 
-    def _sweep_page(self, swept: Swept, now_ms: int) -> bool:
-        """Send the next page's messages; answers whether to go on."""
-        page = self._store.page(Index.DUE, DUE_KEY, after=self._after, limit=PAGE)
-        due = [record for record in page.records if record.due_at is not None and record.due_at <= now_ms]
-        swept.read += len(due)
-        if not self._send([record.id for record in due if record.kind == KIND], swept):
-            return False
-        if len(due) < len(page.records) or page.next is None:
-            self._after = None
-            swept.finished = True
-            return False
-        self._after = page.next
-        return True
+    def _do(self, ports: Ports, record: Record, swept: Swept) -> None:
+        if do_unattended(ports, record):
+            swept.done += 1
+        else:
+            swept.failed += 1
 
     def _send(self, delivery_ids: Sequence[str], swept: Swept) -> bool:
         """Send a message for each; answers False when the queue takes none at all. Single ones that it refused are due

@@ -136,6 +136,16 @@ def test_a_key_file_that_holds_no_key_is_refused_and_left_alone(ledger: Path, co
     assert key_file_of(ledger).read_text() == content
 
 
+def test_a_ledger_whose_key_file_is_gone_is_refused_and_no_other_key_is_made(ledger: Path) -> None:
+    key_file_of(ledger).unlink()
+    before = ledger.read_bytes()
+    line = complaint("serve", "--port", "0", "--db", str(ledger))
+    assert f"{key_file_of(ledger)} is not there" in line
+    assert "--reset" in line
+    assert [file.name for file in ledger.parent.iterdir()] == [ledger.name]
+    assert ledger.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -25,7 +25,8 @@ import httpx
 import pytest
 
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key, refused
-from tests.e2e.infra.server import Server
+from tests.e2e.infra.receiver import Answer, Receiver
+from tests.e2e.infra.server import Server, until_deadline
 
 # One worker, so that one sandbox is started for all of them.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("secrets")]
@@ -34,6 +35,8 @@ CVC: Final = "7391"
 SHORT_CVC: Final = "739"
 OTHER_NUMBER: Final = "4111111111111111"
 """A card number that is no test card."""
+NEVER_PAID_WITH: Final = "5425233430109903"
+"""A card number that no payment has: it stands in texts only."""
 
 JSON_TYPE: Final = {"Content-Type": "application/json"}
 
@@ -163,6 +166,57 @@ def put_number_where_it_does_not_belong(session: Session, number: str) -> None:
     session.send("POST", "/v1/authorize", content=b"\xff" + text.encode(), headers={**JSON_TYPE})
 
 
+def put_a_number_into_texts(session: Session, number: str) -> None:
+    """Requests to every operation that keeps a text of the caller's, and answers of receivers. None of them is refused
+    for another reason."""
+    good = authorize_body(card=card(cvc=CVC))
+    authorization_id = accepted(session.post("/v1/authorize", good), 201)["transaction_id"]
+    inbox = accepted(session.send("POST", "/v1/inbox"), 201)["inbox_id"]
+    hook = f"/v1/inbox/{inbox}/hook"
+    for written in (number, "-".join(re.findall("....", number)), f"paid with {number}."):
+        texts: list[Json] = [
+            {"merchant_reference": written},
+            {"metadata": {"note": written}},
+            {"metadata": {written: "note"}},
+        ]
+        for text in texts:
+            session.post("/v1/authorize", {**good, **text})
+            for path in ("/v1/capture", "/v1/refund", "/v1/void", "/v1/increment"):
+                amount = {"amount": 1} if path == "/v1/increment" else {}
+                session.post(path, {"authorization_id": authorization_id, **amount, **text})
+        named: list[Json] = [{"holder_name": written}]
+        named += [{"billing_address": {name: written}} for name in ("line1", "line2", "city", "state")]
+        for details in named:
+            session.post("/v1/authorize", {**good, "card": {**good["card"], **details}})
+        for endpoint in (
+            {"url": "http://127.0.0.1:9/hooks", "description": written},
+            {"url": f"http://127.0.0.1:9/hooks/{written.replace(' ', '%20')}"},
+        ):
+            session.send("POST", "/v1/webhook-endpoints", json=endpoint)
+        session.send("POST", "/v1/accounts", json={"name": written})
+        session.send("POST", "/v1/api-keys", json={"label": written})
+        for body in ({"data": {"note": written}}, {written: 1}, [written], written):
+            session.send("POST", hook, json=body)
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+            session.send("POST", hook, json={}, headers={name: written})
+    for raw in (number, f"[{number}.0]", f'{{"a": "{number}", "a": 1}}'):
+        session.send("POST", hook, content=raw.encode(), headers=JSON_TYPE)
+
+
+def be_answered_with(session: Session, number: str) -> None:
+    """A receiver that answers with a card number, in a header and in the body."""
+    with Receiver(Answer(500, {"X-Card": number}, f"no such card: {number}".encode())) as receiver:
+        endpoint = accepted(session.send("POST", "/v1/webhook-endpoints", json={"url": receiver.url}), 201)
+        path = f"/v1/webhook-endpoints/{endpoint['endpoint_id']}"
+        delivery_id = accepted(session.send("POST", f"{path}/test"), 202)["delivery_id"]
+        for _ in until_deadline("the attempt is on record"):
+            delivery = accepted(session.send("GET", f"/v1/webhook-deliveries/{delivery_id}"), 200)
+            if delivery["attempts"]:
+                break
+        assert delivery["attempts"][0]["response_body_start"] == "no such card: [masked]"
+        session.send("DELETE", path)
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Session, list[str]]]:
     """A sandbox after the session, still running, with the session's answers and the card numbers that it met."""
@@ -178,7 +232,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server,
         pay_with(session, [*numbers, OTHER_NUMBER])
         for number in ("4242424242424242", "378282246310005", OTHER_NUMBER):
             put_number_where_it_does_not_belong(session, number)
-        yield server, session, [*numbers, OTHER_NUMBER]
+        put_a_number_into_texts(session, NEVER_PAID_WITH)
+        be_answered_with(session, NEVER_PAID_WITH)
+        yield server, session, [*numbers, OTHER_NUMBER, NEVER_PAID_WITH]
 
 
 # The search

@@ -183,6 +183,14 @@ CONTRACT: dict[str, Any] = {
             ),
             "post": _operation("make_transaction", requestBody=_body({"type": "object"})),
         },
+        "/v1/anything": {
+            "post": _operation(
+                "keep_anything",
+                public=True,
+                parameters=[_header("X-Note", {"type": "string"})],
+                requestBody=_body({"x-kept-as-sent": True}),
+            )
+        },
         "/v1/transactions/export": {"get": _operation("export_transactions")},
         "/v1/transactions/{transaction_id}": {
             "parameters": [_path("transaction_id")],
@@ -215,7 +223,7 @@ async def tell(call: Call) -> Answer:
     told = {
         "operation_id": call.operation_id,
         "principal": call.principal.account_id if call.principal else None,
-        "body": call.body,
+        "body": call.raw_body.decode() if call.operation_id == "keep_anything" else call.body,
         "path": dict(call.path),
         "query": dict(call.query),
         "headers": dict(call.headers),

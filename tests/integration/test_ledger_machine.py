@@ -28,11 +28,13 @@ from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.authorization import VALIDITY_MS
 from handlers.domain.errors import SandboxError, TransactionNotFound
-from handlers.domain.ids import identify_card
+from handlers.domain.ids import PREFIXES, identify_card
 from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.money import AMOUNT_MAX
+from handlers.services.due_work import do_due_work
+from handlers.services.entries import KEY_RETENTION_MS, as_created
 from handlers.services.payments import Outcome
-from handlers.services.ports import Store
+from handlers.services.ports import DUE_KEY, Index, Store
 from handlers.services.representations import render_transaction
 from handlers.services.transactions import Filter, get_transaction, list_transactions
 from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
@@ -197,9 +199,35 @@ class LedgerMachine(RuleBasedStateMachine):
             request["metadata"] = {"x": "3"}
         self.make(replace(attempt, request=request))
 
-    @rule(ms=st.sampled_from([1, 1, 999, 999, DAY_MS, 3 * DAY_MS, VALIDITY_MS - 1, VALIDITY_MS]))
+    @rule(
+        ms=st.sampled_from(
+            [1, 1, 999, 999, DAY_MS, 3 * DAY_MS, VALIDITY_MS - 1, VALIDITY_MS, KEY_RETENTION_MS]
+        )
+    )
     def waits(self, ms: int) -> None:
         self.clock.advance(ms=ms)
+
+    @rule()
+    def does_what_is_due(self) -> None:
+        """As a scheduler would, long after the moment perhaps."""
+        now = self.clock.now_ms()
+        roots = {self.ids[entry]: entry for entry in self.model.entries if entry.kind == "authorization"}
+        for record in self.store.page(Index.DUE, DUE_KEY, limit=1_000).records:
+            if record.due_at is None or record.due_at > now:
+                break
+            if record.id not in roots:
+                continue  # of an earlier history in the same ledger
+            do_due_work(self.ports, record)
+            (after,) = self.store.get([record.id])
+            assert after is not None
+            entry = self.model.expire(roots[record.id].family)
+            (made,) = self.store.get(after.data["entries"][-1:])
+            assert made is not None
+            self.ids[entry] = made.id
+            self.first_responses[made.id] = render_transaction(as_created(made))
+            # Done again, it changes nothing.
+            do_due_work(self.ports, record)
+            assert self.store.get([record.id]) == [after]
 
     @rule(
         account=st.integers(0, 1),
@@ -398,7 +426,7 @@ def shown_of(rendered: Json) -> Json:
 def check_arithmetic(members: list[Json], *, held: int) -> None:
     """Double entry: what each ledger account has is what the totals say, and what the entries add up to."""
     accounts = {"cardholder_available": 0, "cardholder_held": 0, "merchant_receivable": 0}
-    moved = dict.fromkeys(("authorization", "increment", "capture", "refund", "void"), 0)
+    moved = dict.fromkeys(PREFIXES, 0)
     for member in members:
         assert sum(posting["amount"] for posting in member["postings"]) == 0
         assert bool(member["postings"]) == (member["decline"] is None)
@@ -413,7 +441,7 @@ def check_arithmetic(members: list[Json], *, held: int) -> None:
     assert moved["authorization"] + moved["increment"] == balance["authorized_amount"]
     assert moved["capture"] == balance["captured_amount"]
     assert moved["refund"] == balance["refunded_amount"]
-    assert moved["void"] <= balance["released_amount"]
+    assert moved["void"] + moved["expiry"] <= balance["released_amount"]
     assert balance["capturable_amount"] in (held, 0)
 
 

@@ -433,9 +433,9 @@ def test_a_far_retry_is_found_by_the_sweeper(cloud: Cloud, receiver: Receiver) -
     assert len(receiver.requests) == 3
     assert cloud.message_counts() == EMPTY
 
-    assert cloud.run_sweep() == {"read": 0, "sent": 0, "refused": 0, "finished": True}
+    assert cloud.run_sweep() == {"read": 0, "sent": 0, "refused": 0, "done": 0, "failed": 0, "finished": True}
     cloud.clock.advance(ms=RETRY_DELAYS_MS[2] * 11 // 10)
-    assert cloud.run_sweep() == {"read": 1, "sent": 1, "refused": 0, "finished": True}
+    assert cloud.run_sweep() == {"read": 1, "sent": 1, "refused": 0, "done": 0, "failed": 0, "finished": True}
     # Swept twice before it is delivered, it is delivered once.
     assert cloud.run_sweep()["sent"] == 1
     assert cloud.run_deliver() == []

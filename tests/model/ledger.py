@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from handlers.domain.authorization import VALIDITY_MS
 from handlers.domain.money import AMOUNT_MAX
+from handlers.services.entries import KEY_RETENTION_MS
 
 Request = dict[str, Any]
 """What a caller sends: `number`, `amount`, `currency` or `authorization_id`, `amount`, `final`; `simulate`; `metadata`.
@@ -55,6 +56,7 @@ class Family:
     captured: int = 0
     refunded: int = 0
     released: int = 0
+    expired: bool = False
     entries: list[Entry] = field(default_factory=list)
 
     def held(self, now: int) -> int:
@@ -65,7 +67,7 @@ class Family:
             return "declined"
         if self.captured > 0:
             return "partially_captured" if self.held(now) > 0 else "captured"
-        if self.released == self.authorized:
+        if self.released == self.authorized and not self.expired:
             return "voided"
         return "authorized" if now < self.expires_at else "expired"
 
@@ -88,7 +90,7 @@ class ModelLedger:
 
     def authorize(self, account: str, key: str, request: Request, now: int) -> tuple[Entry, bool]:
         """The entry, and whether the key had made it before."""
-        known = self.find(account, "authorization", key)
+        known = self.find(account, "authorization", key, now)
         if known is not None:
             return self._repeat(known, request), True
         declined = DECLINING_CARDS.get(request["number"])
@@ -111,7 +113,7 @@ class ModelLedger:
         self, account: str, kind: str, key: str, family: Family | None, request: Request, now: int
     ) -> tuple[Entry, bool]:
         """Capture, refund, void or increment. family: None when the request names no authorization of the account."""
-        known = self.find(account, kind, key)
+        known = self.find(account, kind, key, now)
         if known is not None:
             return self._repeat(known, request), True
         if family is None:
@@ -150,10 +152,19 @@ class ModelLedger:
                 family.authorized += amount
         return self._note(account, kind, key, request, family, amount, declined, now), False
 
-    def find(self, account: str, kind: str, key: str) -> Entry | None:
-        """The entry that this key made, if it did."""
+    def expire(self, family: Family) -> Entry:
+        """Release what is held although its time is over."""
+        held = family.authorized - family.captured - family.released
+        assert held > 0
+        family.released += held
+        family.expired = True
+        return self._note(family.account, "expiry", "", {}, family, held, None, family.expires_at)
+
+    def find(self, account: str, kind: str, key: str, now: int) -> Entry | None:
+        """The entry that this key made, if it did and the key is not forgotten."""
         for entry in self.entries:
-            if (entry.account, entry.kind, entry.key) == (account, kind, key):
+            same = (entry.account, entry.kind, entry.key) == (account, kind, key)
+            if same and now - entry.created_at < KEY_RETENTION_MS:
                 return entry
         return None
 

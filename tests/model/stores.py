@@ -65,3 +65,41 @@ class RacingStore(CountingStore):
             self.calls.append("commit")
             return Stale()
         return super().commit(inserts, updates)
+
+
+class Killed(Exception):
+    """The process died. Nothing in the sandbox knows this error, so nothing can handle it."""
+
+
+class DyingStore(CountingStore):
+    """Dies at its n-th write (counted from 1), right before it or right after it; lives on when there are fewer.
+
+    writes: how many there were.
+    """
+
+    def __init__(self, inner: Store, nth: int, *, before: bool) -> None:
+        super().__init__(inner)
+        self.writes = 0
+        self._nth = nth
+        self._before = before
+
+    def insert(self, record: Record) -> Record | None:
+        self._begin()
+        result = super().insert(record)
+        self._end()
+        return result
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        self._begin()
+        result = super().commit(inserts, updates)
+        self._end()
+        return result
+
+    def _begin(self) -> None:
+        self.writes += 1
+        if self._before and self.writes == self._nth:
+            raise Killed
+
+    def _end(self) -> None:
+        if not self._before and self.writes == self._nth:
+            raise Killed

@@ -4,6 +4,7 @@ import asyncio
 import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 from tests.fakes import FrozenClock
 
@@ -25,13 +26,23 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         # A float of milliseconds since the epoch would have no room left for the fractions that timers differ by.
         self._origin_ms = clock.at_ms
         self._now_s = 0.0
+        self._worked_s = 0.0
         super().__init__(_Jumps(self))
 
     def time(self) -> float:
         return self._now_s
 
+    def worked(self) -> float:
+        """The processor's time: what was spent, without what was waited."""
+        return self._worked_s
+
     def spend(self, seconds: float) -> None:
         """Let time pass as if the processor had been busy."""
+        self._worked_s += seconds
+        self.wait(seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass in which nothing is done."""
         self._now_s += seconds
         self._show()
 
@@ -56,7 +67,7 @@ class _Jumps(selectors.DefaultSelector):
         if not ready and timeout is None:
             raise NothingLeftToWaitFor("every task waits, and no timer is set")
         if not ready and timeout:
-            self._loop.spend(timeout)
+            self._loop.wait(timeout)
         return ready
 
 
@@ -68,6 +79,11 @@ def virtual_loop() -> VirtualTimeLoop:
 
 
 def run_virtually(coroutine: Coroutine[Any, Any, T], clock: FrozenClock) -> T:
-    """Run to the end in virtual time, which this clock shows."""
-    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(clock)) as runner:
+    """Run to the end in virtual time, which this clock shows; the thread's processor time is as virtual, so that a busy
+    machine changes nothing."""
+    loop = VirtualTimeLoop(clock)
+    with (
+        patch("time.thread_time", loop.worked),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
         return runner.run(coroutine)

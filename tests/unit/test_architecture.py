@@ -50,6 +50,7 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "manag
 
 # Where catching everything and going on is right, and why.
 CATCHES_EVERYTHING = {
+    "handlers.workers.due": "due work nobody waits for: logs the error with its record's id, and leaves the work due",
     "handlers.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
 }
 

@@ -15,7 +15,7 @@ from handlers.domain.cards import brand_of
 from handlers.domain.errors import SandboxError
 from handlers.domain.money import AMOUNT_MAX, EXPONENTS
 from handlers.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
-from handlers.domain.postings import CARDHOLDER_AVAILABLE, CARDHOLDER_HELD, MERCHANT_RECEIVABLE
+from handlers.domain.postings import LEDGER_ACCOUNTS
 from handlers.domain.triggers import RISK_LEVELS, parse_instruction
 from handlers.domain.version import VERSION
 from handlers.http import problems
@@ -146,11 +146,7 @@ def test_check_results_brands_and_ledger_accounts_are_those_of_the_tables() -> N
     assert {brand_of(row.value) for row in list_triggers() if row.trigger == "card_number"} < set(
         SCHEMAS["CardBrand"]["enum"]
     )
-    assert set(SCHEMAS["Posting"]["properties"]["ledger_account"]["enum"]) == {
-        CARDHOLDER_AVAILABLE,
-        CARDHOLDER_HELD,
-        MERCHANT_RECEIVABLE,
-    }
+    assert SCHEMAS["Posting"]["properties"]["ledger_account"]["enum"] == list(LEDGER_ACCOUNTS)
 
 
 @pytest.mark.parametrize("parameter", ["SimulateAuthorization", "SimulateOperation"])

@@ -13,19 +13,24 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from handlers.domain.errors import StoreUnavailable
 from handlers.domain.moments import DAY_MS, MINUTE_MS
 from handlers.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
+from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from handlers.services.controls import account_ports, change_controls
+from handlers.services.due_work import WORK, Work
 from handlers.services.ports import (
+    DUE_KEY,
     Change,
     CommitResult,
     Committed,
     Index,
     Page,
+    Ports,
     Position,
     Post,
     Record,
@@ -38,8 +43,8 @@ from handlers.services.webhook_endpoints import Changes, Chaos, create_endpoint,
 from handlers.workers import dispatcher as module
 from handlers.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize
-from tests.model.receivers import Answer, Town, reply
+from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
+from tests.model.receivers import Answer, Town, headers_of, reply
 from tests.model.virtual_time import run_virtually, virtual_loop
 
 URL = "https://shop.example/hook"
@@ -103,6 +108,8 @@ class FeedStore(MemoryStore):
         if index is not Index.DUE:
             return super().page(index, key, after=after, limit=limit, newest_first=newest_first)
         assert not newest_first
+        if key != DUE_KEY:
+            return super().page(index, key, after=after, limit=limit)
         start = 0 if after is None else bisect_right(self._due, (after.at_ms, after.id))
         found = self._due[start : start + limit]
         more = start + limit < len(self._due)
@@ -323,16 +330,68 @@ async def test_accounts_without_endpoints_cost_one_question(home: Home) -> None:
 
 
 @in_virtual_time
-async def test_what_else_is_due_in_the_ledger_is_let_be(home: Home) -> None:
+async def test_what_else_is_due_in_the_ledger_is_done_and_told_of(home: Home) -> None:
     home.endpoint()
     home.pay(250)
     virtual_loop().jump(8 * DAY_MS)
     # All of the authorizations have expired, and stand before everything else in the due index.
     async with home.dispatching():
-        await home.settled(250, within_s=1)
+        await home.settled(500, within_s=2)
         (event_id,) = home.pay()
         await home.arrival(event_id)
-    assert len(home.town.posts) == 251
+    assert len(home.town.posts) == 501
+    assert Counter(each.event_type for each in home.deliveries()) == {
+        "payment.authorized": 251,
+        "payment.expired": 250,
+    }
+
+
+def test_work_that_fails_is_logged_and_keeps_nobody_waiting(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.endpoint()
+    home.pay(3)
+    home.clock.advance(days=8)
+    broken = next(record for record in home.store.records.values() if record.kind == "authorization")
+    do = WORK["authorization"].do
+
+    def trip(ports: Ports, record: Record) -> None:
+        assert record.id != broken.id
+        do(ports, record)
+
+    monkeypatch.setitem(cast(dict[str, Work], WORK), "authorization", Work("authorization_expiry", trip))
+
+    async def scenario() -> None:
+        async with home.dispatching():
+            await home.settled(5, within_s=2)
+
+    run_virtually(scenario(), home.clock)
+    (logged,) = [each for each in caplog.records if each.name == "sandbox.due"]
+    assert vars(logged)["fields"]["record_id"] == broken.id
+    assert logged.exc_info is not None
+    assert home.store.records[broken.id].due_at == broken.due_at
+
+
+@in_virtual_time
+async def test_an_account_whose_clock_is_ahead_lives_by_it(home: Home) -> None:
+    """Its events are delivered at once all the same, and what is due by its own time is done."""
+    ensure_demo_account(home.ports)
+    home.endpoint(account=DEMO_ACCOUNT)
+    change_controls(home.ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=DAY_MS))
+    ahead = account_ports(home.ports, DEMO_ACCOUNT)
+    async with home.dispatching():
+        await asyncio.sleep(1)
+        made = authorize(ahead, "early", account=DEMO_ACCOUNT)
+        assert made.entry.record.created_at == home.clock.at_ms + DAY_MS
+        await home.arrival("evt_" + id_of(made))
+        change_controls(
+            home.ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS)
+        )
+        await home.until(lambda: len(home.town.posts) == 2, within_s=2)
+    assert [each.event_type for each in home.deliveries()] == ["payment.authorized", "payment.expired"]
+    # Receivers compare it with their own clocks.
+    for post in home.town.posts:
+        assert abs(int(headers_of(post)["webhook-timestamp"]) - home.clock.at_ms // 1000) <= 3
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
@@ -522,28 +581,22 @@ async def test_a_long_backlog_is_read_in_slices(home: Home) -> None:
         await home.arrival(event_id, within_s=2 * SOON_S)
 
 
-def test_attempts_are_begun_at_a_pace_that_leaves_others_their_turn(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> float:
-        monkeypatch.setattr("time.thread_time", asyncio.get_running_loop().time)
+@in_virtual_time
+async def test_attempts_are_begun_at_a_pace_that_leaves_others_their_turn(home: Home) -> None:
+    async def costly(post: Post) -> Answer:
+        # Four stretches of work, with a wait for the receiver after each.
+        for _ in range(4):
+            virtual_loop().spend(0.000_5)
+            await asyncio.sleep(0.001)
+        return reply()
 
-        async def costly(post: Post) -> Answer:
-            # Four stretches of work, with a wait for the receiver after each.
-            for _ in range(4):
-                virtual_loop().spend(0.000_5)
-                await asyncio.sleep(0.001)
-            return reply()
-
-        for number in range(20):
-            home.endpoint(f"{URL}/{number}")
-            home.town.receivers[f"{URL}/{number}"] = costly
-        home.pay(40)
-        async with home.dispatching():
-            await home.until(lambda: home.planned == 800, within_s=SOON_S)
-            return await longest_wait(lambda: len(home.town.posts) == 800)
-
-    assert run_virtually(scenario(), home.clock) < 0.04
+    for number in range(20):
+        home.endpoint(f"{URL}/{number}")
+        home.town.receivers[f"{URL}/{number}"] = costly
+    home.pay(40)
+    async with home.dispatching():
+        await home.until(lambda: home.planned == 800, within_s=SOON_S)
+        assert await longest_wait(lambda: len(home.town.posts) == 800) < 0.04
 
 
 # --- two processes, and the death of one -----------------------------------------------------------------------------

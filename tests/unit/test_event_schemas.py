@@ -18,6 +18,7 @@ from handlers.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
 from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
+from handlers.services.due_work import do_due_work
 from handlers.services.events import EVENT_PREFIX, Event, event_of, list_events
 from handlers.services.ports import Ports, Record
 from handlers.services.receiver_grader import make_test_event
@@ -158,6 +159,8 @@ def everything_that_happens(ports: Ports) -> list[Event]:
     refund(ports, approved, amount=50)
     refund(ports, approved, "r-declined", simulate="response_code=91")
     void(ports, bare)
+    lapsing = _record(ports, id_of(authorize(ports, "e")))
+    do_due_work(ports, lapsing)
     endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
     first = event_of(_record(ports, approved))
     for delivery_id, answer in zip(plan_deliveries(ports, first), [410], strict=True):

@@ -12,6 +12,7 @@ from handlers.http.masking import NAME_LENGTH_MAX, json_pointer, mask_digits, sa
         "4242 4242 4242 4242",
         "4242-4242-4242-4242",
         "4242.4242.4242.4242",
+        "4242   4242 - 4242\t4242",
         "424242424242",
         "٤" * 16,
     ],

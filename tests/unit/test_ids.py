@@ -17,7 +17,7 @@ from handlers.domain.ids import (
     identify_entry,
     retrieval_reference,
 )
-from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret
+from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
 from handlers.services.ports import Ports
 from tests.fakes import LEDGER_SECRET, NOW_MS, MemoryStore, make_ports
 
@@ -53,7 +53,7 @@ def test_one_key_makes_another_entry_in_every_account_operation_and_ledger() -> 
     made += [identify_entry(LEDGER_SECRET, "acct_b", kind, "key-1") for kind in PREFIXES]
     made += [identify_entry(OTHER_SECRET, "acct_a", kind, "key-1") for kind in PREFIXES]
     bare = [entry.id.partition("_")[2] for entry in made]
-    assert len(set(bare)) == len(made) == 15
+    assert len(set(bare)) == len(made) == 3 * len(PREFIXES)
 
 
 def test_parts_of_an_identity_cannot_run_into_each_other() -> None:
@@ -82,6 +82,7 @@ def test_the_prefixes_of_ids_are_known_by_heart() -> None:
         "refund": "ref_",
         "void": "void_",
         "increment": "inc_",
+        "expiry": "exp_",
     }
 
 
@@ -161,7 +162,9 @@ def test_every_acquirer_reference_has_23_digits_that_pass_the_luhn_check(
 
 def test_a_ledger_keeps_to_the_secret_that_it_was_made_with() -> None:
     store = MemoryStore()
+    assert not is_bound(store)
     bind_ledger_secret(make_ports(store))
+    assert is_bound(store)
     bind_ledger_secret(make_ports(store))
     (record,) = store.records.values()
     assert record.version == 1

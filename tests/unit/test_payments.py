@@ -33,7 +33,9 @@ from handlers.domain.errors import (
 )
 from handlers.domain.ids import TransactionId, identify_card
 from handlers.domain.money import AMOUNT_MAX
+from handlers.domain.settlement import next_cutoff
 from handlers.services import payments
+from handlers.services.entries import KEY_RETENTION_MS
 from handlers.services.payments import RACES_MAX, Authorize, Operation, Outcome
 from handlers.services.ports import Ports
 from handlers.services.representations import render_transaction
@@ -233,7 +235,8 @@ def test_a_capture_moves_money_from_the_hold_to_the_merchant(ports: Ports, store
     assert authorization.data["totals"] == {"authorized": 1000, "captured": 400, "refunded": 0, "released": 0}
     assert authorization.due_at == NOW_MS + VALIDITY_MS
     record = entry.record
-    assert (record.kind, record.version, record.due_at) == ("capture", 1, None)
+    assert (record.kind, record.version) == ("capture", 1)
+    assert record.due_at == next_cutoff(NOW_MS, 0)
     assert (record.feed_key, record.card_id) == (authorization.feed_key, authorization.card_id)
 
 
@@ -468,9 +471,45 @@ def test_repeating_an_authorization_answers_the_first_result_and_writes_nothing(
 ) -> None:
     first = authorize(ports, card=card_with(number=number), metadata={"a": "b"})
     before = snapshot(store)
-    clock.advance(days=30)
+    clock.advance(days=29)
     same_answer(first, authorize(ports, card=card_with(number=number), metadata={"a": "b"}))
     assert snapshot(store) == before
+
+
+def test_an_idempotency_key_is_as_good_as_new_after_thirty_days(ports: Ports, clock: FrozenClock) -> None:
+    first = authorize(ports)
+    clock.advance(ms=KEY_RETENTION_MS - 1)
+    assert authorize(ports).replayed
+    with pytest.raises(IdempotencyKeyReused):
+        authorize(ports, amount=1)
+    clock.advance(ms=1)
+    second = authorize(ports, amount=1)
+    assert not second.replayed
+    assert id_of(second) != id_of(first)
+    # From now on the key stands for the second.
+    assert id_of(authorize(ports, amount=1)) == id_of(second)
+    with pytest.raises(IdempotencyKeyReused):
+        authorize(ports)
+    clock.advance(ms=KEY_RETENTION_MS)
+    assert len({id_of(first), id_of(second), id_of(authorize(ports))}) == 3
+
+
+@pytest.mark.parametrize("kind", ["capture", "increment", "void"])
+def test_the_key_of_an_operation_is_forgotten_as_well(ports: Ports, clock: FrozenClock, kind: str) -> None:
+    amounts: list[dict[str, Any]] = [{}, {}] if kind == "void" else [{"amount": 5}, {"amount": 6}]
+    first = operate(ports, kind, id_of(authorize(ports)), "k", **amounts[0])
+    clock.advance(ms=KEY_RETENTION_MS)
+    second = operate(ports, kind, id_of(authorize(ports, "another")), "k", **amounts[1])
+    assert not second.replayed
+    assert id_of(second) != id_of(first)
+
+
+def test_a_forgotten_key_does_not_hide_what_the_state_refuses(ports: Ports, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(ports))
+    capture(ports, authorization_id)
+    clock.advance(ms=KEY_RETENTION_MS)
+    with pytest.raises(AuthorizationNotCapturable):
+        capture(ports, authorization_id)
 
 
 def test_repeating_an_authorization_shows_it_as_it_was_made_whatever_happened_since(

@@ -200,6 +200,8 @@ def test_a_refund_looks_like_this(ports: Ports, clock: FrozenClock) -> None:
         "metadata": {},
         "created_at": "2026-11-23T10:01:01.001Z",
         "authorization_id": authorization_id,
+        "settlement_id": None,
+        "settled_at": None,
     }
 
 

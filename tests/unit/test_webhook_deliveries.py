@@ -229,6 +229,13 @@ def test_every_attempt_is_recorded_with_request_answer_duration_and_error(shop: 
         assert headers_of(post)["webhook-timestamp"] == str(attempt.at_ms // 1000)
 
 
+def test_a_card_number_that_a_receiver_answers_is_not_kept(shop: Shop) -> None:
+    answer = Reply(500, [("x-card", "4111-1111-1111-1111"), ("x-id", "7")], "no card 4111111111111111", 3)
+    (attempt,) = shop.deliver(shop.plan(), answer).attempts
+    assert attempt.reply == Reply(500, [("x-card", "[masked]"), ("x-id", "7")], "no card [masked]", 3)
+    assert "1111" not in repr(shop.store.records)
+
+
 def test_the_id_is_the_same_in_every_attempt_and_the_signature_is_not(shop: Shop) -> None:
     delivery_id = shop.plan()
     script = Script(500)

@@ -201,7 +201,15 @@ def test_event_types_are_a_resource_and_a_verb_in_the_past_tense() -> None:
     assert len(set(types)) == len(types)
     for event_type in types:
         assert re.fullmatch(r"[a-z_]+\.([a-z]+_)?[a-z]+ed", event_type), event_type
-    assert {"authorization", "capture", "refund", "void", "increment", "endpoint_disabled"} == EVENT_KINDS
+    assert {
+        "authorization",
+        "capture",
+        "refund",
+        "void",
+        "increment",
+        "expiry",
+        "endpoint_disabled",
+    } == EVENT_KINDS
 
 
 @pytest.mark.parametrize(

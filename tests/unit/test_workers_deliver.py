@@ -227,14 +227,14 @@ def test_each_endpoint_of_the_account_and_no_other_gets_the_event(sandbox: Sandb
     assert [post.url for post in sandbox.receivers.posts] == urls
 
 
-def test_an_account_without_endpoints_costs_one_read_a_batch(sandbox: Sandbox) -> None:
+def test_an_account_without_endpoints_costs_two_reads_a_batch(sandbox: Sandbox) -> None:
     sandbox.endpoint("https://stranger.example/", account=OTHER_ACCOUNT)
     entry_ids = [sandbox.entry() for _ in range(4)]
     sandbox.store.reads.clear()
     sandbox.store.listed.clear()
     records = [sqs_record(entry_body(entry_id), entry_id) for entry_id in entry_ids]
     assert sandbox.invoke(*records) == []
-    assert sandbox.store.reads == []
+    assert sandbox.store.reads == ["ctl_acct_shop"]
     assert len(sandbox.store.listed) == 1
 
 
@@ -254,7 +254,7 @@ def test_an_event_that_no_endpoint_wants_is_not_read(sandbox: Sandbox) -> None:
     create_endpoint(sandbox.ports, OTHER_ACCOUNT, url=URL, events=["payment.captured"])
     assert sandbox.invoke(sqs_record(entry_body(sandbox.entry(OTHER_ACCOUNT), OTHER_ACCOUNT))) == []
     assert sandbox.receivers.posts == []
-    assert sandbox.store.reads == []
+    assert sandbox.store.reads == ["ctl_" + OTHER_ACCOUNT]
 
 
 def test_a_receiver_that_hangs_delays_neither_the_others_nor_their_retries(sandbox: Sandbox) -> None:

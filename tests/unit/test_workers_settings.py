@@ -18,8 +18,8 @@ def without(name: str) -> dict[str, str]:
 
 def test_each_function_reads_what_it_needs_and_no_secret_that_it_does_not() -> None:
     assert RelaySettings.from_environment({"SANDBOX_TOPIC_ARN": "arn"}) == RelaySettings("arn")
-    assert SweepSettings.from_environment(without("SANDBOX_LEDGER_SECRET")) == SweepSettings(
-        "Ledger", "https://sqs.example/queue"
+    assert SweepSettings.from_environment(without("SANDBOX_KMS_KEY_ID")) == SweepSettings(
+        "Ledger", "ab" * 32, "https://sqs.example/queue"
     )
     settings = DeliverSettings.from_environment({**DELIVER, "SANDBOX_FEED_SHARDS": "4"})
     assert (settings.secret, settings.feed_shards) == (b"\xab" * 32, 4)

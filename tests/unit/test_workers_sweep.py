@@ -3,15 +3,22 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from handlers.domain.errors import StoreUnavailable
-from handlers.services.ports import Index, Page, Position, Record
+from handlers.domain.moments import DAY_MS
+from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from handlers.services.controls import at_moment, change_controls
+from handlers.services.due_work import WORK, Work
+from handlers.services.ports import Index, Page, Ports, Position, Record
+from handlers.services.transactions import get_transaction
 from handlers.workers import sweep
 from handlers.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore
+from tests.fakes import NOW_MS, MemoryStore, make_ports
+from tests.model.calls import ACCOUNT, authorize, id_of
 
 
 class Queue:
@@ -83,33 +90,33 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_due_is_sent_and_what_is_under_way_or_settled_is_not() -> None:
     store = store_with(NOW_MS - 1, NOW_MS, NOW_MS + 1, None, NOW_MS - 86_400_000)
     queue = Queue()
-    swept = Sweeper(store, FrozenClock(), queue).sweep(ample)
+    swept = Sweeper(make_ports(store), queue).sweep(ample)
     assert queue.taken == names(4, 0, 1)
     assert queue.delays_s == {0}
     assert swept == Swept(read=3, sent=3, finished=True)
 
 
-def test_other_things_that_are_due_are_read_over() -> None:
-    store = store_with(*[NOW_MS - 10] * 7, kind="authorization")
+def test_what_nobody_does_is_read_over() -> None:
+    store = store_with(*[NOW_MS - 10] * 7, kind="of_a_later_version")
     store.insert(Record("del_last", "webhook_delivery", "acct_shop", 1, NOW_MS, {}, due_at=NOW_MS - 1))
     queue = Queue()
-    swept = Sweeper(store, FrozenClock(), queue).sweep(ample)
+    swept = Sweeper(make_ports(store), queue).sweep(ample)
     assert queue.taken == ["del_last"]
     assert swept == Swept(read=8, sent=1, finished=True)
 
 
 def test_every_run_starts_at_the_front_after_one_that_came_to_the_end() -> None:
     queue = Queue()
-    sweeper = Sweeper(due_before(4), FrozenClock(), queue)
+    sweeper = Sweeper(make_ports(due_before(4)), queue)
     sweeper.sweep(ample)
     sweeper.sweep(ample)
     assert queue.taken == names(0, 1, 2, 3) * 2
 
 
 def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MESSAGES_MAX", 5)
+    monkeypatch.setattr(sweep, "PIECES_MAX", 5)
     queue = Queue()
-    sweeper = Sweeper(due_before(8), FrozenClock(), queue)
+    sweeper = Sweeper(make_ports(due_before(8)), queue)
     assert sweeper.sweep(ample) == Swept(read=6, sent=6, finished=False)
     assert sweeper.sweep(ample) == Swept(read=2, sent=2, finished=True)
     assert queue.taken == names(*range(8))
@@ -118,7 +125,7 @@ def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on(monkeypatch: pyte
 def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
     left = iter([TIME_KEPT_MS + 1, TIME_KEPT_MS, TIME_KEPT_MS - 1])
     queue = Queue()
-    sweeper = Sweeper(due_before(8), FrozenClock(), queue)
+    sweeper = Sweeper(make_ports(due_before(8)), queue)
     assert sweeper.sweep(lambda: next(left)) == Swept(read=6, sent=6, finished=False)
     sweeper.sweep(ample)
     assert queue.taken == names(*range(8))
@@ -126,7 +133,7 @@ def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
 
 def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next_run() -> None:
     queue = Queue("del_1")
-    sweeper = Sweeper(due_before(4), FrozenClock(), queue)
+    sweeper = Sweeper(make_ports(due_before(4)), queue)
     assert sweeper.sweep(ample) == Swept(read=4, sent=3, refused=1, finished=True)
     queue.refused.clear()
     queue.taken.clear()
@@ -136,7 +143,7 @@ def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next
 
 def test_a_queue_that_takes_nothing_ends_the_run_and_the_next_goes_on_there() -> None:
     queue = Queue(*names(3, 4, 5))
-    sweeper = Sweeper(due_before(8), FrozenClock(), queue)
+    sweeper = Sweeper(make_ports(due_before(8)), queue)
     assert sweeper.sweep(ample) == Swept(read=6, sent=3, refused=3, finished=False)
     queue.refused.clear()
     sweeper.sweep(ample)
@@ -147,11 +154,19 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store, queue = due_before(8), Queue()
-    store.pages_left = 1
-    sweeper = Sweeper(store, FrozenClock(), queue)
+    # The list of accounts with a clock of their own is a page too.
+    store.pages_left = 2
+    sweeper = Sweeper(make_ports(store), queue)
     with pytest.raises(StoreUnavailable):
         sweeper.sweep(ample)
-    assert vars(caplog.records[-1])["fields"] == {"read": 3, "sent": 3, "refused": 0, "finished": False}
+    assert vars(caplog.records[-1])["fields"] == {
+        "read": 3,
+        "sent": 3,
+        "refused": 0,
+        "done": 0,
+        "failed": 0,
+        "finished": False,
+    }
     store.pages_left = 1_000
     sweeper.sweep(ample)
     assert queue.taken == names(*range(8))
@@ -159,7 +174,52 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
 
 def test_the_counts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "sandbox.webhooks")
-    Sweeper(due_before(2), FrozenClock(), Queue()).sweep(ample)
+    Sweeper(make_ports(due_before(2)), Queue()).sweep(ample)
     (logged,) = caplog.records
     fields: Any = vars(logged)["fields"]
-    assert fields == {"read": 2, "sent": 2, "refused": 0, "finished": True}
+    assert fields == {"read": 2, "sent": 2, "refused": 0, "done": 0, "failed": 0, "finished": True}
+
+
+def expired(ports: Ports, count: int, *, account: str = ACCOUNT) -> list[str]:
+    """Authorizations whose time is over, by a clock that is eight days behind."""
+    behind = at_moment(ports, ports.clock.now_ms() - 8 * DAY_MS)
+    return [id_of(authorize(behind, f"key-{number}", account=account)) for number in range(count)]
+
+
+def test_other_due_work_is_done_as_of_the_moment_it_was_due() -> None:
+    ports = make_ports(due_before(1))
+    (authorization_id,) = expired(ports, 1)
+    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=2, sent=1, done=1, finished=True)
+    family = get_transaction(ports, ACCOUNT, authorization_id).members
+    assert [member.record.kind for member in family] == ["authorization", "expiry"]
+    assert family[1].record.created_at == NOW_MS - DAY_MS
+
+
+def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ports = make_ports(due_before(1))
+    ids = expired(ports, 3)
+    do = WORK["authorization"].do
+
+    def trip(ports: Ports, record: Record) -> None:
+        assert record.id != ids[1]
+        do(ports, record)
+
+    monkeypatch.setitem(cast(dict[str, Work], WORK), "authorization", Work("authorization_expiry", trip))
+    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=4, sent=1, done=2, failed=1, finished=True)
+    assert [vars(each)["fields"]["record_id"] for each in caplog.records if each.name == "sandbox.due"] == [
+        ids[1]
+    ]
+
+
+def test_accounts_whose_clock_is_ahead_are_swept_by_their_own_time() -> None:
+    ports = make_ports()
+    ensure_demo_account(ports)
+    authorize(ports, account=DEMO_ACCOUNT)
+    authorize(ports, account=ACCOUNT)
+    sweeper = Sweeper(ports, Queue())
+    assert sweeper.sweep(ample) == Swept(finished=True)
+    change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS))
+    assert sweeper.sweep(ample) == Swept(read=1, done=1, finished=True)
+    assert sweeper.sweep(ample) == Swept(finished=True)

@@ -1,0 +1,145 @@
+"""Card numbers are found in texts, and nearly nothing else is taken for one."""
+
+import random
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.domain.card_search import DIGITS_MIN, holds_card_number, mask_card_numbers
+from handlers.domain.cards import brand_of, luhn_digit
+from handlers.domain.triggers import TEST_CARDS
+
+OTHER_VISA = "4111111111111111"
+
+BY_BRAND = {
+    "visa": ["4532015112830366", "4000000000000000006"],
+    "mastercard": ["5425233430109903", "2223000048410010", "2720992593319364"],
+    "amex": ["374245455400126", "341111111111111"],
+    "discover": ["6011000991300009", "6510000000001248", "6440000000000070"],
+    "diners": ["36700102000000", "30000000000004", "3800000000000006"],
+    "jcb": ["3566002020360505", "3528000700000000"],
+    "unionpay": ["6250941006528599", "8100000000000002"],
+}
+
+
+@pytest.mark.parametrize(
+    ("brand", "number"), [(brand, number) for brand, numbers in BY_BRAND.items() for number in numbers]
+)
+def test_a_number_of_every_brand_is_found(brand: str, number: str) -> None:
+    assert brand_of(number) == brand
+    assert holds_card_number(number)
+    assert not holds_card_number(number[:-1] + str((int(number[-1]) + 1) % 10))
+
+
+@pytest.mark.parametrize("number", [*TEST_CARDS, "4222222222222"])
+@pytest.mark.parametrize("separator", ["", " ", "-", " - ", "\n", "\u00a0", "\u2011", "\u200b"])
+def test_a_published_test_card_is_found_however_it_is_split(number: str, separator: str) -> None:
+    assert holds_card_number(separator.join(number))
+    assert holds_card_number(f"order 17: {separator.join(number)}!")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4111  1111 - 1111\t1111",
+        "41111111 11111111",
+        "3742 454554 00126",
+        "4000 0000 0000 0000 006",
+        "4111111111111111.",
+        "card=4111111111111111;cvc=123",
+        "order_4111111111111111",
+        "PAN4111111111111111",
+        "4111111111111111.0",
+        "12,4111111111111111",
+        "7 boxes, 12 4111 1111 1111 1111 12/30",
+        "https://shop.example/cards/4111111111111111?x=1",
+        "https://shop.example/cards/paid%204111111111111111",
+        "https://shop.example/cards?4111%2D1111%2d1111%20%31111",
+        "100%4111111111111111",
+        "٤١١١١١١١١١١١١١١١",
+        "４１１１ １１１１ １１１１ １１１１",
+        "4111\u20131111\u20131111\u20131111",
+    ],
+)
+def test_a_number_is_found_as_people_and_programs_write_it(text: str) -> None:
+    assert holds_card_number(text)
+    assert holds_card_number(f"x {text} y")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "order-1001",
+        "4111111111111",
+        "411111111111111",
+        "41111111111111111",
+        "41111111111111112222",
+        "4111111111111112",
+        "4111.1111.1111.1111",
+        "41 11 11 11 11 11 11 11",
+        "0.4111111111111111",
+        "a9f4111111111111111b2",
+        "1795428008638",
+        "2026-11-25 22:20:43.123456",
+        "20261125222043",
+        "+49 151 12345678901",
+        "4006381333931",
+        "490154203237518",
+        "GB29 NWBK 6016 1331 9268 19",
+        "DE89 3704 0044 0532 0130 00",
+        "1Z999AA10123456784",
+        "9400110200881234567890",
+        "175928847299117063",
+        "5950ce73-1b42-4fa1-8061-7da921400000",
+        "41111111-1111-4111-8111-111111111111",
+    ],
+)
+def test_what_only_looks_like_one_is_left_alone(text: str) -> None:
+    assert not holds_card_number(text)
+    assert mask_card_numbers(text) == text
+
+
+def test_ids_of_every_kind_are_left_alone() -> None:
+    source = random.Random(7391)
+    ids = [
+        made
+        for _ in range(20_000)
+        for made in (
+            str(uuid.UUID(int=source.getrandbits(128), version=4)),
+            f"auth_{source.getrandbits(104):026x}",
+            f"req_{source.getrandbits(128):032x}",
+            str(source.randrange(10**12, 10**13)),
+            str(source.randrange(10**16, 2 * 10**16)),
+        )
+    ]
+    assert [each for each in ids if holds_card_number(each)] == []
+
+
+@given(st.text("0123456789", min_size=15, max_size=15), st.text(max_size=20), st.text(max_size=20))
+def test_a_number_of_sixteen_digits_is_found_wherever_it_stands_by_itself(
+    digits: str, before: str, after: str
+) -> None:
+    number = "4" + digits[1:] + luhn_digit("4" + digits[1:])
+    assert holds_card_number(f"{before}, {number}, {after}")
+
+
+@given(st.text() | st.text(" -0123456789"))
+def test_what_is_masked_holds_no_card_number_and_keeps_the_rest(text: str) -> None:
+    masked = mask_card_numbers(text)
+    assert not holds_card_number(masked)
+    assert (masked == text) == (not holds_card_number(text))
+
+
+def test_every_number_is_masked_and_what_stands_between_stays() -> None:
+    text = f"a {OTHER_VISA}, 4111 1111 1111 1111 and 2026-01-31; 4242-4242-4242-4242."
+    assert mask_card_numbers(text) == "a [masked], [masked] and 2026-01-31; [masked]."
+
+
+def test_short_texts_are_not_looked_at() -> None:
+    assert min(map(len, TEST_CARDS)) >= DIGITS_MIN
+    assert not holds_card_number("4" * (DIGITS_MIN - 1))

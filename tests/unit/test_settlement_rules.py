@@ -1,0 +1,171 @@
+"""The rules of settlement: when days end, what the acquirer keeps, and how a report is got wrong on purpose."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.domain import postings
+from handlers.domain.discrepancies import EXPLANATIONS, plant
+from handlers.domain.fees import SCHEDULE, fee_of, fixed_fee
+from handlers.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
+from handlers.domain.money import AMOUNT_MAX, EXPONENTS
+from handlers.domain.settlement import (
+    DAY_MINUTES,
+    FEE_ADJUSTMENT,
+    Line,
+    format_cutoff,
+    next_cutoff,
+    parse_cutoff,
+)
+
+cutoffs = st.integers(0, DAY_MINUTES - 1)
+moments = st.integers(0, 4_000_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("made", "cutoff", "settled"),
+    [
+        ("2026-11-23T10:00:00Z", "00:00", "2026-11-24T00:00:00Z"),
+        ("2026-11-23T23:59:59.999Z", "00:00", "2026-11-24T00:00:00Z"),
+        ("2026-11-24T00:00:00Z", "00:00", "2026-11-25T00:00:00Z"),
+        ("2026-11-23T17:29:59.999Z", "17:30", "2026-11-23T17:30:00Z"),
+        ("2026-11-23T17:30:00Z", "17:30", "2026-11-24T17:30:00Z"),
+        ("2026-12-31T12:00:00Z", "00:00", "2027-01-01T00:00:00Z"),
+    ],
+)
+def test_a_day_ends_at_the_first_cutoff_after_it(made: str, cutoff: str, settled: str) -> None:
+    assert next_cutoff(parse_moment(made), parse_cutoff(cutoff)) == parse_moment(settled)
+
+
+@given(moments, cutoffs)
+def test_every_moment_is_within_a_day_before_its_cutoff(at_ms: int, cutoff: int) -> None:
+    end = next_cutoff(at_ms, cutoff)
+    assert at_ms < end <= at_ms + DAY_MS
+    assert end % DAY_MS == cutoff * MINUTE_MS
+
+
+@given(cutoffs)
+def test_a_cutoff_is_read_as_it_is_written(cutoff: int) -> None:
+    assert parse_cutoff(format_cutoff(cutoff)) == cutoff
+
+
+def test_a_cutoff_is_written_as_a_time_of_day() -> None:
+    assert format_cutoff(17 * 60 + 30) == "17:30"
+    assert 17 * HOUR_MS + 30 * MINUTE_MS == parse_cutoff("17:30") * MINUTE_MS
+
+
+# --- fees ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "brand", "gross", "currency", "fee"),
+    [
+        ("capture", "visa", 10_00, "EUR", 14 + 25),
+        ("capture", "visa", 10_35, "EUR", 14 + 25),  # 14.49
+        ("capture", "visa", 10_36, "EUR", 15 + 25),  # 14.504
+        ("capture", "mastercard", 1_00, "EUR", 2 + 25),  # 1.5, half up
+        ("capture", "mastercard", 99, "EUR", 1 + 25),  # 1.485
+        ("capture", "amex", 50, "EUR", 1 + 30),  # 1.45
+        ("capture", "visa", 1, "EUR", 0 + 25),
+        ("capture", "visa", 1000, "JPY", 14 + 25),
+        ("capture", "visa", 10_000, "KWD", 140 + 250),
+        ("capture", "unknown", 10_0000, "CLF", 2900 + 3000),
+        ("refund", "visa", -10_00, "EUR", 25),
+        ("refund", "jcb", -1, "KWD", 300),
+        ("something_else", "visa", -10_00, "EUR", 0),
+    ],
+)
+def test_a_fee_is_a_percentage_of_a_capture_and_a_fixed_part(
+    kind: str, brand: str, gross: int, currency: str, fee: int
+) -> None:
+    assert fee_of(kind, brand, gross, currency) == fee
+
+
+@given(st.sampled_from(sorted(SCHEDULE)), st.integers(1, AMOUNT_MAX), st.sampled_from(sorted(EXPONENTS)))
+def test_the_percentage_is_rounded_half_up_as_decimals_are(brand: str, gross: int, currency: str) -> None:
+    exact = Decimal(gross) * SCHEDULE[brand].basis_points / 10_000
+    rounded = int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+    assert fee_of("capture", brand, gross, currency) == rounded + fixed_fee(brand, currency)
+
+
+@given(st.integers(-AMOUNT_MAX, AMOUNT_MAX), st.integers(0, AMOUNT_MAX))
+def test_the_postings_of_a_settlement_and_its_payout_sum_to_zero_and_leave_nothing_to_pay(
+    gross: int, fees: int
+) -> None:
+    settled, paid = postings.settlement(gross, fees), postings.payout(gross - fees)
+    assert sum(amount for _, amount in settled) == sum(amount for _, amount in paid) == 0
+    both = [*settled, *paid]
+    assert postings.balance_of(both, postings.MERCHANT_PAYABLE) == 0
+    assert postings.balance_of(both, postings.MERCHANT_RECEIVABLE) == -gross
+    assert postings.balance_of(both, postings.MERCHANT_BANK) == gross - fees
+
+
+# --- discrepancies ---
+
+
+def line(number: int, gross: int) -> Line:
+    fee = fee_of("capture" if gross > 0 else "refund", "visa", gross, "EUR")
+    kind = "capture" if gross > 0 else "refund"
+    return Line(f"cap_{number}", f"auth_{number}", kind, "visa", gross, fee, None, None, number)
+
+
+grosses = st.integers(-5000, 5000).filter(bool)
+lines_of_some = st.lists(grosses, max_size=12).map(
+    lambda amounts: [line(number, gross) for number, gross in enumerate(amounts)]
+)
+kinds_of_some = st.lists(st.sampled_from(sorted(EXPLANATIONS)), max_size=8)
+ids = st.text("0123456789abcdef", min_size=4, max_size=8)
+
+
+@given(ids, kinds_of_some, lines_of_some)
+def test_the_answers_explain_every_difference_between_report_and_payout(
+    settlement_id: str, kinds: list[str], lines: list[Line]
+) -> None:
+    reported, planted = plant(settlement_id, kinds, lines, "EUR")
+    assert [each.kind for each in planted] == kinds[: len(lines)]
+    hit = [each.line for each in planted]
+    assert len(set(hit)) == len(hit)
+    assert all(each.difference != 0 for each in planted)
+    payout = sum(each.net for each in lines)
+    assert sum(each.net for each in reported) == payout + sum(each.difference for each in planted)
+    assert [each for each in reported if each not in [x for p in planted for x in p.reported]] == [
+        each for each in lines if each not in hit
+    ]
+
+
+@given(ids, kinds_of_some, lines_of_some)
+def test_a_report_gets_the_same_wrong_whenever_it_is_read(
+    settlement_id: str, kinds: list[str], lines: list[Line]
+) -> None:
+    assert plant(settlement_id, kinds, lines, "EUR") == plant(settlement_id, kinds, lines, "EUR")
+
+
+@pytest.mark.parametrize("gross", [900, -900])
+def test_each_kind_of_discrepancy_does_what_its_name_says(gross: int) -> None:
+    lines = [line(0, gross)]
+
+    def reported(kind: str) -> list[Line]:
+        return plant("stl_1", [kind], lines, "EUR")[0]
+
+    assert reported("missing_line") == []
+    assert reported("doubled_line") == lines * 2
+    (wrong,) = reported("wrong_amount")
+    assert (wrong.transaction_id, wrong.fee) == (lines[0].transaction_id, lines[0].fee)
+    assert abs(wrong.gross) > abs(gross)
+    assert (wrong.gross > 0) == (gross > 0)
+    original, late = reported("late_fee")
+    assert original == lines[0]
+    assert (late.type, late.transaction_id, late.gross, late.fee) == (FEE_ADJUSTMENT, "cap_0", 0, 25)
+
+
+def test_without_discrepancies_the_report_is_what_was_settled() -> None:
+    lines = [line(0, 100), line(1, -50)]
+    assert plant("stl_1", [], lines, "EUR") == (lines, [])
+
+
+def test_other_settlements_get_other_lines_wrong() -> None:
+    lines = [line(number, 100) for number in range(50)]
+    hit = {plant(f"stl_{n}", ["missing_line"], lines, "EUR")[1][0].line for n in range(40)}
+    assert len(hit) > 10
