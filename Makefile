@@ -23,14 +23,14 @@ COVERAGE_ARGS :=
 
 .PHONY: help
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
 	@exec $(PY) -m handlers.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
 .PHONY: test
-test: environment-dev environment-emulator test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
+test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
 	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadgroup $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
 
 .PHONY: lint
@@ -57,6 +57,14 @@ bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/perfor
 	  cd tests/load && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
 	  cp package-lock.json node_modules/.installed; }
 	@$(PY) -m tests.load.bench $(ARGS)
+
+# Bytecode is of one version of Python, so it is in the bundle where a CPython 3.12 is at hand. One that is named but not
+# there (pyenv leaves such names about) is as good as none; BUNDLE_PYTHON=/path/to/python3.12 names another.
+BUNDLE_PYTHON ?= python3.12
+.PHONY: bundle
+bundle: environment-lambda ## build build/lambda.zip, what every Lambda function runs from
+	@python=$$(command -v "$(BUNDLE_PYTHON)") && "$$python" -c '' 2>/dev/null || python=; \
+	$(PY) -m stacks.bundle --python "$$python"
 
 # The pins that stand are kept; `make lock UPGRADE=1` moves them all.
 LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -115,6 +123,11 @@ environment-emulator: environment
 	  $(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r requirements/emulator.txt && \
 	  cp requirements/emulator.txt $(EMULATOR)/.installed; }
+
+# The wheels of the Lambda bundle, which are for another machine than this one.
+.PHONY: environment-lambda
+environment-lambda: environment-dev
+	@$(PY) -m stacks.bundle --fetch-only
 
 # Without Node.js the TypeScript verifier is left out, said aloud; in CI that is a failure.
 .PHONY: lint-typescript test-typescript
