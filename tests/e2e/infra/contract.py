@@ -76,11 +76,14 @@ class Contract:
         validator = _Validator(whole, format_checker=FormatChecker())
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(instance)]
 
-    def check(self, response: httpx.Response) -> None:
-        """Status, media type, headers and body are those of the contract. Raises ContractBroken."""
+    def check(self, response: httpx.Response, *, base_path: str = "") -> None:
+        """Status, media type, headers and body are those of the contract. Raises ContractBroken.
+
+        base_path: what the sandbox's URL has before the contract's paths, as that of a stage of API Gateway does.
+        """
         request = response.request
         method = "GET" if request.method == "HEAD" else request.method
-        operation = self.find(method, request.url.path)
+        operation = self.find(method, request.url.path.removeprefix(base_path))
         if operation is None:
             return
         status = str(response.status_code)

@@ -11,7 +11,7 @@ used without having been given: nothing in the program is passed over in silence
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, get_type_hints
@@ -59,8 +59,10 @@ def apply(
     project: str,
     stack: str,
     config: Mapping[str, str],
+    secrets: Collection[str] = (),
 ) -> Deployment:
-    """Run the program against an emulator that is empty. config: as in the stack's file, keys with their namespace.
+    """Run the program against an emulator that is empty. config: as in the stack's file, keys with their namespace;
+    secrets: the keys of those that are encrypted there.
 
     Raises what the program or a mapping raised.
     """
@@ -68,7 +70,7 @@ def apply(
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
     set_mocks(applier, project=project, stack=stack, preview=False)
-    set_all_config(dict(config), [])
+    set_all_config(dict(config), list(secrets))
     outputs: dict[str, Any] = {}
 
     @pulumi.runtime.test

@@ -23,16 +23,14 @@ class Created:
 class Cloud:
     """One account of the emulator at `url`, seen by its root user. Threads may share it.
 
-    function_code: the package that every function gets in place of the one built for Lambda, see `function_package.py`.
-    default_tags: set by the program's provider.
+    default_tags: as the program's provider has them.
     """
 
     account_id = ACCOUNT_ID
     region = REGION
 
-    def __init__(self, url: str, function_code: bytes) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.function_code = function_code
         self.default_tags: dict[str, str] = {}
         self._session = boto3.Session(
             aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name=REGION

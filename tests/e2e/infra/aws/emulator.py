@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -35,14 +35,17 @@ class Emulator:
     """As a context manager it runs until the end of the block.
 
     folder: an empty folder of its own. authorize: judge every call by the policies of the caller's role, as AWS does.
-    log: the file that holds what the emulator wrote, and what the functions wrote to it.
+    environment: what the functions are to find in theirs, besides what their configuration says. log: what it wrote.
     """
 
-    def __init__(self, folder: Path, *, authorize: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, authorize: bool = True, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.log = folder / "emulator.log"
         self.url = ""
         self._authorize = authorize
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -54,7 +57,7 @@ class Emulator:
             # A group of its own, so that the functions can be ended with it.
             self._process = subprocess.Popen(
                 [PYTHON, LAUNCHER],
-                env=self._environment(port),
+                env=self._variables(port),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -77,7 +80,7 @@ class Emulator:
         """Forget everything that was deployed, and end the functions."""
         httpx.post(f"{self.url}/_ministack/reset", timeout=DEADLINE_S, trust_env=False).raise_for_status()
 
-    def _environment(self, port: int) -> dict[str, str]:
+    def _variables(self, port: int) -> dict[str, str]:
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
         return {
@@ -98,8 +101,7 @@ class Emulator:
             "AWS_ENDPOINT_URL": self.url,
             # Waits of a state machine end at once.
             "SFN_WAIT_SCALE": "0",
-            # With what the functions are run, see `function_package.py`.
-            "SANDBOX_FUNCTION_PYTHON": sys.executable,
+            **self._environment,
         }
 
     def _await_ready(self) -> None:

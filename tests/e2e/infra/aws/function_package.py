@@ -5,17 +5,19 @@ the emulator gets the checkout's own `handlers`, on this machine's Python, and o
 `requirements/lambda.txt` locks and AWS's runtime client needs: a handler that imports anything else fails here too.
 """
 
+import json
 import shlex
 import sys
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import distribution
-from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from packaging.requirements import Requirement
 
+from handlers.http.contract import load_contract
+from handlers.settings import contract_path
 from tests.e2e.infra.server import ROOT
 
 LOCKED: Final = ROOT / "requirements" / "lambda.txt"
@@ -28,26 +30,28 @@ exec {python} -I -S "$LAMBDA_TASK_ROOT/function_runtime.py" {requirements}
 """What a custom runtime of Lambda begins with."""
 
 
-def build_function_package(folder: Path) -> bytes:
-    """The package, zipped. folder: a new folder that its requirements are linked into; it has to stay."""
-    link_requirements(folder)
-    python, requirements = shlex.quote(sys.executable), shlex.quote(str(folder))
-    archive = BytesIO()
+def build_function_package(folder: Path) -> Path:
+    """The package's zip file. folder: a new folder for it, and for links to its requirements; it has to stay."""
+    folder.mkdir()
+    requirements = folder / "requirements"
+    link_requirements(requirements)
+    start = BOOTSTRAP.format(python=shlex.quote(sys.executable), requirements=shlex.quote(str(requirements)))
+    archive = folder / "functions.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
         bootstrap = zipfile.ZipInfo("bootstrap", MADE)
         bootstrap.external_attr = 0o755 << 16
-        package.writestr(bootstrap, BOOTSTRAP.format(python=python, requirements=requirements))
-        for name, file in sorted(package_files()):
-            package.writestr(zipfile.ZipInfo(name, MADE), file.read_bytes())
-    return archive.getvalue()
+        package.writestr(bootstrap, start)
+        for name, content in sorted(package_files()):
+            package.writestr(zipfile.ZipInfo(name, MADE), content)
+    return archive
 
 
-def package_files() -> Iterator[tuple[str, Path]]:
-    """What is zipped: the name in the package, and the file."""
-    yield "function_runtime.py", Path(__file__).with_name("function_runtime.py")
-    yield "openapi/payments.yaml", ROOT / "openapi" / "payments.yaml"
+def package_files() -> Iterator[tuple[str, bytes]]:
+    """What is zipped: the name in the package, and the content."""
+    yield "function_runtime.py", Path(__file__).with_name("function_runtime.py").read_bytes()
+    yield "contract.json", json.dumps(load_contract(contract_path())).encode()
     for file in (ROOT / "handlers").rglob("*.py"):
-        yield str(file.relative_to(ROOT)), file
+        yield str(file.relative_to(ROOT)), file.read_bytes()
 
 
 def link_requirements(folder: Path) -> None:

@@ -1,12 +1,13 @@
 """Lambda functions, who may invoke them, and what does.
 
-A function's code, runtime and architecture are read and then replaced: the emulator has no Python but this machine's. See
-`function_package.py`. Handler, environment, role, timeout, memory and concurrency are the program's own.
+The archive that the program is configured with is deployed as it is; here that is the one of `function_package.py`, for
+this machine's Python. So the runtime is replaced by one that takes a Python along. All else is the program's own.
 """
 
+from pathlib import Path
 from typing import Any
 
-from pulumi import Archive
+from pulumi import FileArchive
 
 from tests.e2e.infra.aws.cloud import Cloud, Created
 from tests.e2e.infra.aws.inputs import Inputs, InputsFailed
@@ -17,14 +18,14 @@ RUNTIME = "provided.al2023"
 def create_function(cloud: Cloud, inputs: Inputs) -> Created:
     client = cloud.client("lambda")
     name = inputs.physical_name()
-    require_python_package(inputs)
+    require_python(inputs)
     request: dict[str, Any] = {
         "FunctionName": name,
         "Role": inputs["role"],
         "Handler": inputs["handler"],
         "Runtime": RUNTIME,
         "Architectures": inputs.get("architectures", default=["x86_64"]),
-        "Code": {"ZipFile": cloud.function_code},
+        "Code": {"ZipFile": archive_of(inputs)},
         "Tags": cloud.tags(inputs),
         **inputs.pick(
             timeout="Timeout",
@@ -72,14 +73,20 @@ def create_function(cloud: Cloud, inputs: Inputs) -> Created:
     )
 
 
-def require_python_package(inputs: Inputs) -> None:
-    """Only what can be replaced by this machine's Python and package is. Raises InputsFailed for anything else."""
+def require_python(inputs: Inputs) -> None:
+    """Only a runtime that this machine's Python can stand in for is replaced. Raises InputsFailed."""
     runtime = inputs["runtime"]
     if not runtime.startswith("python3."):
         raise InputsFailed(f"{inputs.name} runs on {runtime}, and not on Python")
-    if not isinstance(inputs["code"], Archive):
-        raise InputsFailed(f"the code of {inputs.name} is no archive")
-    inputs.get("sourceCodeHash")
+
+
+def archive_of(inputs: Inputs) -> bytes:
+    """The zip file that the program names. Raises InputsFailed when it is given the code in another way."""
+    code = inputs["code"]
+    inputs.set_aside("nothing is deployed twice", "sourceCodeHash")
+    if not isinstance(code, FileArchive) or not code.path.endswith(".zip"):
+        raise InputsFailed(f"the code of {inputs.name} is not a zip file")
+    return Path(code.path).read_bytes()
 
 
 def invoke_arn(cloud: Cloud, function_arn: str) -> str:
