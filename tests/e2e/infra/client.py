@@ -69,7 +69,7 @@ class Client:
             params=params,
         )
         if self._contract is not None:
-            self._contract.check(response, base_path=self._http.base_url.path.rstrip("/"))
+            self._contract.check(response)
         return response
 
     def get(self, path: str, **params: str | int) -> httpx.Response:

@@ -60,7 +60,12 @@ class Contract:
         return node
 
     def find(self, method: str, path: str) -> Json | None:
-        """The operation that a request without its query meant; None when there is none."""
+        """The operation that a request without its query meant; None when there is none.
+
+        path: as it stands in the URL, which for a stage of API Gateway has more before the contract's own.
+        """
+        before, version, rest = path.partition("/v1/")
+        path = version + rest or before
         # A path without parameters comes before one with them.
         for template in [
             path,
@@ -76,14 +81,11 @@ class Contract:
         validator = _Validator(whole, format_checker=FormatChecker())
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(instance)]
 
-    def check(self, response: httpx.Response, *, base_path: str = "") -> None:
-        """Status, media type, headers and body are those of the contract. Raises ContractBroken.
-
-        base_path: what the sandbox's URL has before the contract's paths, as that of a stage of API Gateway does.
-        """
+    def check(self, response: httpx.Response) -> None:
+        """Status, media type, headers and body are those of the contract. Raises ContractBroken."""
         request = response.request
         method = "GET" if request.method == "HEAD" else request.method
-        operation = self.find(method, request.url.path.removeprefix(base_path))
+        operation = self.find(method, request.url.path)
         if operation is None:
             return
         status = str(response.status_code)
