@@ -20,7 +20,7 @@ from stacks.gateway.document import load_contract
 from stacks.place import Place
 from stacks.settings import CONTRACT, SETTLEMENT, StackSettings
 
-CONTRACT_IN_BUNDLE = "contract.json"
+CONTRACT_IN_BUNDLE = "/var/task/openapi/payments.json"
 API_TIMEOUT_S = 29
 """As long as API Gateway waits."""
 

@@ -1,72 +1,57 @@
-"""The package that the emulator runs functions from.
+"""The package that the emulator runs functions from: the bundle as `make bundle` builds it, for this machine.
 
-The bundle that is deployed holds wheels for Lambda's Python and processor, which this machine may not be able to run. So
-the emulator gets the checkout's own `handlers`, on this machine's Python, and of what is installed here exactly what
-`requirements/lambda.txt` locks and AWS's runtime client needs: a handler that imports anything else fails here too.
+What is deployed holds wheels for Lambda's Python and processor, which this machine may not be able to run. The same builder
+puts together the same files of the packages that are installed here, so that a handler which needs anything that was left
+out fails here too. Beside them lie AWS's runtime client and what starts it, for Lambda's part is played by nobody else.
 """
 
-import json
 import shlex
+import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
-from packaging.requirements import Requirement
+from stacks.bundle.build import UNZIPPED_BYTES_MAX, build_bundle
+from stacks.bundle.bytecode import cache_tag
+from stacks.bundle.contents import UNUSED_DISTRIBUTIONS
+from stacks.bundle.targets import copy_for_host
 
-from handlers.http.contract import load_contract
-from handlers.settings import contract_path
-from tests.e2e.infra.server import ROOT
-
-LOCKED: Final = ROOT / "requirements" / "lambda.txt"
+RUNTIME: Final = Path(__file__).with_name("function_runtime.py")
 RUNTIME_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
-MADE: Final = (1980, 1, 1, 0, 0, 0)
 
 BOOTSTRAP: Final = """#!/bin/sh
-exec {python} -I -S "$LAMBDA_TASK_ROOT/function_runtime.py" {requirements}
+exec {python} -I -S "$LAMBDA_TASK_ROOT/{runtime}" {client}
 """
 """What a custom runtime of Lambda begins with."""
 
 
 def build_function_package(folder: Path) -> Path:
-    """The package's zip file. folder: a new folder for it, and for links to its requirements; it has to stay."""
-    folder.mkdir()
-    requirements = folder / "requirements"
-    link_requirements(requirements)
-    start = BOOTSTRAP.format(python=shlex.quote(sys.executable), requirements=shlex.quote(str(requirements)))
+    """The package's zip file. folder: a new folder for it, and for links to the runtime client; it has to stay."""
+    packages = copy_for_host(folder / "packages", without=UNUSED_DISTRIBUTIONS)
+    # What is compiled for other machines is larger than for Lambda's.
+    limit, tag = 2 * UNZIPPED_BYTES_MAX, cache_tag(sys.executable)
     archive = folder / "functions.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
-        bootstrap = zipfile.ZipInfo("bootstrap", MADE)
+    build_bundle(packages, archive, python=sys.executable, tag=tag, unzipped_bytes_max=limit)
+    shutil.rmtree(packages)
+    client = folder / "client"
+    link_runtime_client(client)
+    start = BOOTSTRAP.format(
+        python=shlex.quote(sys.executable), runtime=RUNTIME.name, client=shlex.quote(str(client))
+    )
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as package:
+        bootstrap = zipfile.ZipInfo("bootstrap")
         bootstrap.external_attr = 0o755 << 16
         package.writestr(bootstrap, start)
-        for name, content in sorted(package_files()):
-            package.writestr(zipfile.ZipInfo(name, MADE), content)
+        package.write(RUNTIME, RUNTIME.name)
     return archive
 
 
-def package_files() -> Iterator[tuple[str, bytes]]:
-    """What is zipped: the name in the package, and the content."""
-    yield "function_runtime.py", Path(__file__).with_name("function_runtime.py").read_bytes()
-    yield "contract.json", json.dumps(load_contract(contract_path())).encode()
-    for file in (ROOT / "handlers").rglob("*.py"):
-        yield str(file.relative_to(ROOT)), file.read_bytes()
-
-
-def link_requirements(folder: Path) -> None:
-    """Link what is installed of the locked requirements into a folder: nothing is copied, and compiled modules are used."""
+def link_runtime_client(folder: Path) -> None:
+    """Link AWS's runtime client, as it is installed here, into a new folder."""
     folder.mkdir()
-    for name in (*locked_names(), *RUNTIME_CLIENT):
+    for name in RUNTIME_CLIENT:
         installed = distribution(name)
         for entry in {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}:
             (folder / entry).symlink_to(Path(str(installed.locate_file(entry))).resolve())
-
-
-def locked_names() -> Iterator[str]:
-    """The distributions that the lock wants on this machine."""
-    for line in LOCKED.read_text().splitlines():
-        if line[:1].isalnum():
-            requirement = Requirement(line.rstrip("\\ "))
-            if requirement.marker is None or requirement.marker.evaluate():
-                yield requirement.name

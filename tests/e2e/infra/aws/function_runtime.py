@@ -1,8 +1,9 @@
-"""What runs a function: AWS's own runtime client, with nothing on the path but the function's package and its locked
-requirements. Packed beside the handlers by `function_package.py`; its only argument is the folder of the requirements.
+"""What runs a function: AWS's own runtime client, with nothing else on the path but the function's package. Put beside the
+bundle's files by `function_package.py`; its only argument is the folder of the client.
 
-Two things are as they would not be on AWS. Receivers of webhooks are on this machine: every name stands for 127.0.0.1,
-and that address may be sent to. So no test, and no fuzzing, ever sends anything to the network.
+Two things are as they would not be on AWS. The package does not lie in /var/task, so variables that name a file there are
+changed. And receivers of webhooks are on this machine: every name stands for 127.0.0.1, and that address may be sent to. So
+no test, and no fuzzing, ever sends anything to the network.
 """
 
 import os
@@ -10,6 +11,9 @@ import sys
 
 if __name__ == "__main__":
     sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], sys.argv[1]]
+    for _name, _value in os.environ.items():
+        if _value.startswith("/var/task/"):
+            os.environ[_name] = os.environ["LAMBDA_TASK_ROOT"] + _value.removeprefix("/var/task")
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address

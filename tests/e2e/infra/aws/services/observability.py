@@ -38,6 +38,7 @@ def create_metric_alarm(cloud: Cloud, inputs: Inputs) -> Created:
         extendedStatistic="ExtendedStatistic",
         unit="Unit",
         treatMissingData="TreatMissingData",
+        evaluateLowSampleCountPercentiles="EvaluateLowSampleCountPercentile",
         actionsEnabled="ActionsEnabled",
         alarmActions="AlarmActions",
         okActions="OKActions",
