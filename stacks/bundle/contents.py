@@ -30,7 +30,7 @@ UNUSED_DISTRIBUTIONS: Final = {
 }
 """Locked because Connexion requires them, and imported as stand-ins in Lambda: see `handlers/entrypoints/lean_imports.py`."""
 
-AWS_SERVICES: Final = ("dynamodb", "kms", "sns", "sqs")
+AWS_SERVICES: Final = ("apigateway", "dynamodb", "kms", "sns", "sqs")
 """What the adapters call. botocore describes 400 services, in 22 MB."""
 
 BOTOCORE_DATA: Final = (
