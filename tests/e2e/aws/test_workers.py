@@ -61,18 +61,32 @@ def dead_letters(server: DeployedSandbox, *, until: str) -> set[str]:
 
 
 def test_the_state_machine_settles_what_was_captured(server: DeployedSandbox, shop: Client) -> None:
-    capture_that_is_due(server, shop)
-    answer = settle(server)
-    assert answer["failed_count"] == 0
-    (settlement,) = accepted(shop.get("/v1/settlements"), 200)["data"]
-    assert settlement["status"] == "paid_out" or settlement["payout"] is not None, settlement
-    # Running it again settles nothing twice.
-    assert settle(server)["failed_count"] == 0
-    assert len(accepted(shop.get("/v1/settlements"), 200)["data"]) == 1
+    with sweeper_at_rest(server):
+        capture_that_is_due(shop)
+        assert settle(server)["failed_count"] == 0
+        (settlement,) = accepted(shop.get("/v1/settlements"), 200)["data"]
+        # Running it again settles nothing twice.
+        assert settle(server)["failed_count"] == 0
+        assert accepted(shop.get("/v1/settlements"), 200)["data"] == [settlement]
+    assert (settlement["status"], settlement["initiated_by"]) == ("completed", "schedule")
+    assert (settlement["entry_count"], settlement["gross_amount"]) == (1, 1000)
+    assert settlement["payout"]["amount"] == settlement["net_amount"]
 
 
-def capture_that_is_due(server: DeployedSandbox, shop: Client) -> None:
-    """An account whose day has just ended, and that has captured something on it. The sweeper is held off meanwhile."""
+@contextmanager
+def sweeper_at_rest(server: DeployedSandbox) -> Iterator[None]:
+    """Nothing that is due is done meanwhile, but by whom the test calls: the sweeper is not allowed to run."""
+    functions, name = server.cloud.client("lambda"), server.output("function_names")["sweep"]
+    before = functions.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        yield
+    finally:
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=before)
+
+
+def capture_that_is_due(shop: Client) -> None:
+    """Capture something a few seconds before the account's day ends, and see it end."""
     now_ms = parse_moment(accepted(shop.get("/v1/clock"), 200)["now"])
     end_of_day_ms = (now_ms // DAY_MS + 1) * DAY_MS
     just_before = format_moment(end_of_day_ms - 8_000)

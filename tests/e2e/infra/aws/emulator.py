@@ -80,6 +80,11 @@ class Emulator:
         """Forget everything that was deployed, and end the functions."""
         httpx.post(f"{self.url}/_ministack/reset", timeout=DEADLINE_S, trust_env=False).raise_for_status()
 
+    def tracebacks(self) -> str:
+        """What functions have logged of errors that were their own; the end of it, when there is much."""
+        lines = [line for line in self.log.read_text().splitlines() if '"level":"error"' in line or "[ERROR]" in line]
+        return "\n".join(lines[-20:])
+
     def _variables(self, port: int) -> dict[str, str]:
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
