@@ -40,9 +40,27 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> 
 
 
 @pytest.fixture(scope="session")
-def server(emulator: Emulator, function_package: Path) -> DeployedSandbox:
-    """The deployed sandbox that all tests share: use it through accounts or keys of your own."""
-    return deploy(Cloud(emulator.url), function_package, {"cors_origins": '["http://localhost:5173"]'})
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static build, as small as they get."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "index.html").write_text("<!doctype html><title>Payments</title>")
+    (folder / "assets").mkdir()
+    (folder / "assets" / "app-5f1c.js").write_text("export {};")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(emulator: Emulator, function_package: Path, site: Path) -> DeployedSandbox:
+    """The deployed sandbox that all tests share, with everything that a stack can have: use it through accounts or keys of
+    your own."""
+    settings = {
+        "cors_origins": '["http://localhost:5173"]',
+        "site_directory": str(site),
+        "budget_usd": "10",
+        "budget_email": "team@shop.example",
+        "alarm_email": "team@shop.example",
+    }
+    return deploy(Cloud(emulator.url), function_package, settings)
 
 
 @pytest.fixture(scope="session")
