@@ -35,6 +35,15 @@ run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0
 test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
 	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
 
+# Two groups: the tests on one emulator, fuzzing on another.
+.PHONY: e2e
+e2e: environment-dev environment-emulator ## apply the Pulumi program to an emulator of AWS, test and fuzz what it deployed
+	@$(PYTEST) -n 2 --dist=loadgroup $(PYTEST_ARGS) tests/e2e/aws
+
+.PHONY: parity
+parity: environment-dev environment-emulator ## compare both homes and rewrite docs/parity.md
+	@PARITY_REPORT=write $(PYTEST) -q tests/e2e/aws/test_parity.py
+
 .PHONY: lint
 lint: environment-dev lint-typescript ## formatting, lint, types, import arrows and the contract
 	@$(PY) -m ruff format --check .

@@ -71,7 +71,9 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
 def after_call(_context: HookContext, case: AnyCase, response: Response) -> None:
     """Remember what the sandbox gave out."""
     url = urlsplit(str(response.request.url))
-    _address.append(f"{url.scheme}://{url.netloc}")
+    # A deployed sandbox has the name of its stage before the contract's paths.
+    base_path = url.path.partition("/v1/")[0]
+    _address.append(f"{url.scheme}://{url.netloc}{base_path}")
     note_ids(case, response)
     match case.method, case.path, response.status_code:
         case "POST", "/v1/authorize", 201:

@@ -60,7 +60,12 @@ class Contract:
         return node
 
     def find(self, method: str, path: str) -> Json | None:
-        """The operation that a request without its query meant; None when there is none."""
+        """The operation that a request without its query meant; None when there is none.
+
+        path: as it stands in the URL, which for a stage of API Gateway has more before the contract's own.
+        """
+        before, version, rest = path.partition("/v1/")
+        path = version + rest or before
         # A path without parameters comes before one with them.
         for template in [
             path,
