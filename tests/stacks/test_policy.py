@@ -299,6 +299,13 @@ def test_no_rule_goes_without_an_example() -> None:
     assert {name for name, _, _ in BROKEN} == {name for name, _, _ in SOUND} == set(RULES) | set(STACK_RULES)
 
 
+def test_all_inline_policies_of_a_role_are_looked_at() -> None:
+    narrow = {"name": "a", "policy": _policy(Action="sqs:SendMessage", Resource="arn:queue")}
+    wide = {"name": "b", "policy": _policy(Action="*", Resource="*")}
+    role = Resource("aws:iam/role:Role", "role", "dev", {"inlinePolicies": [narrow, wide]})
+    assert _complaints("actions-not-wild", [role]) == ["role allows * on every resource"]
+
+
 def test_the_providers_default_tags_count() -> None:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-central-1", default_tags={"tags": TAGS})
