@@ -6,11 +6,11 @@ It says nothing on standard output: Pulumi reads the port of the pack there.
 from collections.abc import Callable
 from inspect import getdoc
 
-import pulumi
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
     PolicyPack,
+    PolicyResource,
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
@@ -39,9 +39,7 @@ def policies() -> list[Policy]:
 
 def _resource_validation(rule: Rule) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        resource = Resource(
-            args.resource_type, args.name, pulumi.get_stack(), plain(args.props), args.opts.protect
-        )
+        resource = _resource(args)
         for complaint in rule(resource):
             report(f"{resource.name} {complaint}", None)
 
@@ -50,17 +48,18 @@ def _resource_validation(rule: Rule) -> Callable[[ResourceValidationArgs, Report
 
 def _stack_validation(rule: StackRule) -> Callable[[StackValidationArgs, ReportViolation], None]:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
-        stack = pulumi.get_stack()
-        urns: dict[int, str] = {}
-        resources = []
-        for each in args.resources:
-            resource = Resource(each.resource_type, each.name, stack, plain(each.props), each.opts.protect)
-            urns[id(resource)] = each.urn
-            resources.append(resource)
+        resources = [_resource(each) for each in args.resources]
+        urns = {id(resource): each.urn for resource, each in zip(resources, args.resources, strict=True)}
         for resource, complaint in rule(resources):
             report(f"{resource.name} {complaint}", urns[id(resource)])
 
     return validate
+
+
+def _resource(args: ResourceValidationArgs | PolicyResource) -> Resource:
+    # urn:pulumi:STACK::PROJECT::TYPE::NAME
+    stack = args.urn.partition("::")[0].rpartition(":")[2]
+    return Resource(args.resource_type, args.name, stack, plain(args.props), args.opts.protect)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Who may do what: no role may do everything to everything, and nothing is open to everybody."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from stacks.policy.resource import UNKNOWN, Resource
 # Type to where its documents are. Of roles: what they may do; of resources: who may do something to them.
 IDENTITY_POLICIES: Final = {
     "aws:iam/policy:Policy": ("policy",),
-    "aws:iam/role:Role": ("inlinePolicies.policy",),
+    "aws:iam/role:Role": ("inlinePolicies",),
     "aws:iam/rolePolicy:RolePolicy": ("policy",),
 }
 RESOURCE_POLICIES: Final = {
@@ -53,10 +54,20 @@ def is_open_to_nobody_in_general(resource: Resource) -> Iterator[str]:
 
 def _statements(resource: Resource, places: Mapping[str, tuple[str, ...]]) -> Iterator[Mapping[str, Any]]:
     for path in places.get(resource.type, ()):
-        document = resource.document(path)
-        if document is not None and document is not UNKNOWN:
+        for document in _documents(resource.at(path)):
             statements = document["Statement"]
             yield from [statements] if isinstance(statements, Mapping) else statements
+
+
+def _documents(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The policy of a text; those of all inline policies in a list; none where there is none, or not known yet."""
+    if isinstance(value, str):
+        yield json.loads(value)
+    elif isinstance(value, list):
+        for inline in value:
+            yield from _documents(inline["policy"])
+    elif value is not None and value is not UNKNOWN:
+        raise TypeError(f"a policy is a text, or a list of inline policies, not {type(value).__name__}")
 
 
 def _is_everything(statement: Mapping[str, Any]) -> bool:

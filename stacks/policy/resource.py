@@ -4,7 +4,6 @@ During a preview some values are not known yet. They are `UNKNOWN`, which is tru
 is set is answered; a rule that has to look inside judges at the update, before anything is created.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -52,11 +51,6 @@ class Resource:
                 return None
             value = value.get(step)
         return value
-
-    def document(self, path: str) -> Any:
-        """The JSON document at a dotted path, as data; None where there is none."""
-        text = self.at(path)
-        return json.loads(text) if isinstance(text, str) else text
 
 
 Rule = Callable[[Resource], Iterator[str]]

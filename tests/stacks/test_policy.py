@@ -25,6 +25,7 @@ from tests.stacks.policy_recording import record, record_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 TAGS = {"project": "payments-sandbox", "stack": "dev", "owner": "payments", "managed-by": "pulumi"}
+SITE = "urn:pulumi:dev::payments-sandbox::aws:s3/bucket:Bucket::site"
 Program = Callable[[], Any]
 
 
@@ -298,6 +299,13 @@ def test_no_rule_goes_without_an_example() -> None:
     assert {name for name, _, _ in BROKEN} == {name for name, _, _ in SOUND} == set(RULES) | set(STACK_RULES)
 
 
+def test_all_inline_policies_of_a_role_are_looked_at() -> None:
+    narrow = {"name": "a", "policy": _policy(Action="sqs:SendMessage", Resource="arn:queue")}
+    wide = {"name": "b", "policy": _policy(Action="*", Resource="*")}
+    role = Resource("aws:iam/role:Role", "role", "dev", {"inlinePolicies": [narrow, wide]})
+    assert _complaints("actions-not-wild", [role]) == ["role allows * on every resource"]
+
+
 def test_the_providers_default_tags_count() -> None:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-central-1", default_tags={"tags": TAGS})
@@ -415,20 +423,36 @@ def test_the_pack_judges_a_resource(pack: analyzer_pb2_grpc.AnalyzerStub) -> Non
     properties = struct_pb2.Struct()
     properties.update({"name": "webhooks", "tags": TAGS, "kmsMasterKeyId": UNKNOWN_STRING_VALUE})
     request = analyzer_pb2.AnalyzeRequest(
-        type="aws:sqs/queue:Queue", name="queue", urn="urn:queue", properties=properties
+        type="aws:sqs/queue:Queue",
+        name="queue",
+        urn="urn:pulumi:dev::payments-sandbox::aws:sqs/queue:Queue::queue",
+        properties=properties,
     )
     diagnostics = pack.Analyze(request, timeout=30).diagnostics
     assert [each.policyName for each in diagnostics] == ["queue-dead-letters"]
     assert "queue has no redrivePolicy" in diagnostics[0].message
 
 
+@pytest.mark.parametrize(("stack", "complaints"), [("dev", 0), ("prod", 3)])
+def test_the_pack_knows_the_stack_by_the_resources_name(
+    pack: analyzer_pb2_grpc.AnalyzerStub, stack: str, complaints: int
+) -> None:
+    properties = struct_pb2.Struct()
+    properties.update({"tags": TAGS, "serverSideEncryption": {"enabled": True}})
+    type_ = "aws:dynamodb/table:Table"
+    urn = f"urn:pulumi:{stack}::payments-sandbox::sandbox:ledger:Ledger${type_}::table"
+    request = analyzer_pb2.AnalyzeRequest(type=type_, name="table", urn=urn, properties=properties)
+    found = pack.Analyze(request, timeout=30).diagnostics
+    assert [each.policyName for each in found] == ["production-protected"] * complaints
+
+
 def test_the_pack_judges_a_stack(pack: analyzer_pb2_grpc.AnalyzerStub) -> None:
     properties = struct_pb2.Struct()
     properties.update({"bucket": "payments-site"})
     resource = analyzer_pb2.AnalyzerResource(
-        type="aws:s3/bucket:Bucket", name="site", urn="urn:site", properties=properties
+        type="aws:s3/bucket:Bucket", name="site", urn=SITE, properties=properties
     )
     diagnostics = pack.AnalyzeStack(
         analyzer_pb2.AnalyzeStackRequest(resources=[resource]), timeout=30
     ).diagnostics
-    assert [(each.policyName, each.urn) for each in diagnostics] == [("bucket-access-blocked", "urn:site")]
+    assert [(each.policyName, each.urn) for each in diagnostics] == [("bucket-access-blocked", SITE)]
