@@ -101,7 +101,8 @@ def settle(ports: Ports, batch: Batch) -> list[Settlement]:
 
 
 def gather(ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True) -> Gathered:
-    """Put every entry of the batch that is not settled into a settlement. go_on: asked before each write.
+    """Put every entry of the batch that is not settled into a settlement. go_on: asked after each full set, so that
+    there is progress whatever it answers.
 
     Errors: account_busy.
     """
@@ -178,12 +179,12 @@ class _Gathering:
             together.append(entry)
             # The same entries share a record of lines whenever this is begun anew: those that were written left full.
             if len(together) == LINES_PER_RECORD:
-                if not self._go_on():
-                    self._gathered.finished = False
-                    return True
                 if not self._write(together):
                     return False
                 together.clear()
+                if not self._go_on():
+                    self._gathered.finished = False
+                    return True
         return all(self._write(waiting[currency]) for currency in sorted(waiting) if waiting[currency])
 
     def _entries(self) -> Iterator[Record]:
