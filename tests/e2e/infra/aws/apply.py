@@ -8,6 +8,7 @@ An apply fails for a type of resource that has no mapping, an input that its map
 used without having been given: nothing in the program is passed over in silence.
 """
 
+import asyncio
 import importlib
 import pkgutil
 import threading
@@ -67,20 +68,27 @@ def apply(
     Raises what the program or a mapping raised.
     """
     applier = Applier(cloud)
+    loop = asyncio.new_event_loop()
+    # A test that called `asyncio.run` has left the thread without a loop, which Pulumi runs in.
+    asyncio.set_event_loop(loop)
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
     set_mocks(applier, project=project, stack=stack, preview=False)
     set_all_config(dict(config), list(secrets))
     outputs: dict[str, Any] = {}
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> pulumi.Output[None]:
         program()
         root = get_root_resource()
         assert isinstance(root, Stack)
         return pulumi.Output.all(**root.outputs).apply(outputs.update)
 
-    run()
+    try:
+        run()
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
     unset = list(poisons(outputs))
     if unset:
         raise InputsFailed(f"the stack exports what nobody set: {'; '.join(unset)}")
@@ -148,9 +156,11 @@ def poisoned_outputs(type_: str) -> dict[str, str]:
     cls = getattr(
         importlib.import_module(f"pulumi_aws.{_MODULES.get(module, module)}".rstrip(".")), class_name
     )
+    getters: dict[str, Any] = {
+        name: accessor.fget for name, accessor in vars(cls).items() if isinstance(accessor, property)
+    }
     return {
-        accessor.fget._pulumi_name: poison(type_, name)
-        for name, accessor in vars(cls).items()
-        if isinstance(accessor, property)
-        and get_type_hints(accessor.fget).get("return") == pulumi.Output[str]
+        getter._pulumi_name: poison(type_, name)
+        for name, getter in getters.items()
+        if get_type_hints(getter)["return"] == pulumi.Output[str]
     }
