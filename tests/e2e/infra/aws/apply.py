@@ -9,6 +9,7 @@ used without having been given: nothing in the program is passed over in silence
 """
 
 import asyncio
+import atexit
 import importlib
 import pkgutil
 import threading
@@ -68,9 +69,8 @@ def apply(
     Raises what the program or a mapping raised.
     """
     applier = Applier(cloud)
-    loop = asyncio.new_event_loop()
     # A test that called `asyncio.run` has left the thread without a loop, which Pulumi runs in.
-    asyncio.set_event_loop(loop)
+    asyncio.set_event_loop(event_loop())
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
     set_mocks(applier, project=project, stack=stack, preview=False)
@@ -84,15 +84,19 @@ def apply(
         assert isinstance(root, Stack)
         return pulumi.Output.all(**root.outputs).apply(outputs.update)
 
-    try:
-        run()
-    finally:
-        loop.close()
-        asyncio.set_event_loop(None)
+    run()
     unset = list(poisons(outputs))
     if unset:
         raise InputsFailed(f"the stack exports what nobody set: {'; '.join(unset)}")
     return Deployment(outputs, applier.resources)
+
+
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop of all applies of this process: what a failed one leaves behind still has one to end in."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 class Applier(Mocks):
