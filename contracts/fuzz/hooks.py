@@ -13,6 +13,7 @@ import os
 import re
 import zlib
 from collections import deque
+from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,16 @@ EXAMPLE_CURSOR: Final = (
 """A cursor as `handlers/services/listings.py` makes them, for when no listing was long enough to give one."""
 
 MONEY_PATHS: Final = frozenset({"/v1/capture", "/v1/refund", "/v1/void", "/v1/increment"})
+DISPUTES_PATH: Final = "/v1/disputes"
+TAKING_BACK: Final = frozenset({"/v1/refund", DISPUTES_PATH})
+"""What needs a captured payment; all else needs one that holds something."""
+
+OPEN_TO: Final = {
+    "/v1/disputes/{dispute_id}/evidence": ("needs_response", "warning_needs_response"),
+    "/v1/disputes/{dispute_id}/accept": ("needs_response",),
+    "/v1/disputes/{dispute_id}/escalate": ("warning_needs_response", "warning_under_review"),
+}
+"""Operation to the statuses of the disputes that are open to it."""
 YEARS_S: Final = 315_576_000
 """The furthest that one request moves the clock."""
 
@@ -50,9 +61,12 @@ _deliveries: dict[str, str] = {}
 """Delivery to endpoint."""
 _held: dict[str, None] = {}
 _captured: dict[str, None] = {}
+_disputes: dict[str, str] = {}
+"""Dispute to its status, when it was last heard of."""
 _cursors: deque[str] = deque(maxlen=20)
 _address: deque[str] = deque(maxlen=1)
 """Of the sandbox, once it has answered."""
+_keys = count(1)
 _made: dict[str, deque[str]] = {path: deque() for path in KEPT}
 
 
@@ -61,9 +75,10 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
     """Put real values in place of made-up ones; Schemathesis looks at the request again afterwards."""
     take_receiver(case)
     slow_time(case)
+    take_ids(case)
+    take_dispute(case)
     name_anew(case)
     take_authorization(case)
-    take_ids(case)
     take_cursor(case)
 
 
@@ -82,8 +97,12 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
                 _held[answer["transaction_id"]] = None
         case "POST", path, 201 if path in MONEY_PATHS:
             note_balance(response.json())
-        case "POST", path, 409 if path in MONEY_PATHS and isinstance(case.body, dict):
+        case "POST", path, 409 if path in MONEY_PATHS | TAKING_BACK and isinstance(case.body, dict):
             forget(path, case.body.get("authorization_id"))
+        case "POST", path, 200 | 201 if path == DISPUTES_PATH or path in OPEN_TO:
+            note_dispute(response.json())
+        case "POST", path, 409 if path in OPEN_TO:
+            _disputes.pop(str(case.path_parameters.get("dispute_id")), None)
         case "GET", _, 200 if is_json(response):
             note_cursor(response.json())
         case "POST", path, 201 if path in KEPT:
@@ -123,7 +142,8 @@ def name_anew(case: AnyCase) -> None:
     """
     key = case.headers.get(KEY_HEADER)
     if isinstance(key, str) and (key == EXAMPLE_KEY or SHORT_KEY.fullmatch(key)):
-        request = repr((case.path, key, case.headers.get(SIMULATE_HEADER), case.body))
+        place = (case.path, case.path_parameters.get("dispute_id"))
+        request = repr((place, key, case.headers.get(SIMULATE_HEADER), case.body))
         case.headers[KEY_HEADER] = "fuzz-" + hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
@@ -132,8 +152,8 @@ def take_authorization(case: AnyCase) -> None:
 
     Not in stateful scenarios, where the links bring real ids along.
     """
-    known = _captured if case.path == "/v1/refund" else _held
-    if case.path not in MONEY_PATHS or not known or is_stateful(case):
+    known = _captured if case.path in TAKING_BACK else _held
+    if case.path not in MONEY_PATHS | TAKING_BACK or not known or is_stateful(case):
         return
     if not isinstance(case.body, dict) or "authorization_id" not in case.body:
         return
@@ -157,6 +177,30 @@ def take_ids(case: AnyCase) -> None:
         case.path_parameters["endpoint_id"] = "we_another"
 
 
+def take_dispute(case: AnyCase) -> None:
+    """Replace most made-up ids of disputes by one that is open to the operation. The others test 404."""
+    if is_stateful(case) or "dispute_id" not in case.path_parameters:
+        return
+    statuses = OPEN_TO.get(case.path, tuple(_disputes.values()))
+    known = [dispute_id for dispute_id, status in _disputes.items() if status in statuses]
+    if not known:
+        # Schemathesis asks about disputes before it opens any, and closes them as soon as they are open.
+        known = make_dispute(inquiry="warning_under_review" in statuses)
+    if known:
+        case.path_parameters["dispute_id"] = replacement(case.path_parameters["dispute_id"], known)
+
+
+def make_dispute(*, inquiry: bool) -> list[str]:
+    """Have a payment captured and disputed; answers the dispute's id, unless the sandbox has not answered yet."""
+    if not _address:
+        return []
+    key = {KEY_HEADER: f"fuzz-dispute-{next(_keys)}"}
+    body = {**capture_payment(key), "reason": "general", "inquiry": inquiry}
+    dispute = _as_a_caller("POST", DISPUTES_PATH, json=body, headers=key).json()
+    note_dispute(dispute)
+    return [dispute["dispute_id"]]
+
+
 def make_delivery() -> None:
     """Have a test event sent to the newest endpoint: Schemathesis asks for deliveries before it makes any."""
     endpoint_id = _ids["endpoint_id"][-1]
@@ -167,14 +211,19 @@ def make_delivery() -> None:
 
 def make_settlement() -> None:
     """Have a payment settled: most of what Schemathesis captures, it captures after it has asked for settlements."""
-    card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2050}
-    key = {KEY_HEADER: "fuzz-settlement"}
-    body: dict[str, Any] = {"amount": 1000, "currency": "EUR", "card": card}
-    paid = _as_a_caller("POST", "/v1/authorize", json=body, headers=key).json()
-    taken = {"authorization_id": paid["transaction_id"]}
-    _as_a_caller("POST", "/v1/capture", json=taken, headers=key)
+    capture_payment({KEY_HEADER: "fuzz-settlement"})
     made = _as_a_caller("POST", "/v1/settlements", json={"discrepancies": ["late_fee"]}).json()
     _ids["settlement_id"].extend(settlement["settlement_id"] for settlement in made["data"])
+
+
+def capture_payment(key: dict[str, str]) -> dict[str, Any]:
+    """Have a payment captured under the key; answers what names its authorization."""
+    card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2050}
+    body: dict[str, Any] = {"amount": 1000, "currency": "EUR", "card": card}
+    paid = _as_a_caller("POST", "/v1/authorize", json=body, headers=key).json()
+    about = {"authorization_id": paid["transaction_id"]}
+    _as_a_caller("POST", "/v1/capture", json=about, headers=key)
+    return about
 
 
 def replacement(given: Any, known: list[str]) -> Any:
@@ -234,6 +283,11 @@ def forget_endpoint(endpoint_id: Any) -> None:
         del _deliveries[delivery_id]
 
 
+def note_dispute(dispute: dict[str, Any]) -> None:
+    """Keep a dispute, as what happened to it has left it."""
+    _disputes[dispute["dispute_id"]] = dispute["status"]
+
+
 def note_balance(answer: dict[str, Any]) -> None:
     """Sort the answer's authorization by what can still be done with it."""
     authorization_id = answer["authorization_id"]
@@ -246,7 +300,7 @@ def note_balance(answer: dict[str, Any]) -> None:
 def forget(path: str, authorization_id: object) -> None:
     """Leave out an authorization whose state has forbidden the operation once."""
     if isinstance(authorization_id, str):
-        (_captured if path == "/v1/refund" else _held).pop(authorization_id, None)
+        (_captured if path in TAKING_BACK else _held).pop(authorization_id, None)
 
 
 def note_cursor(page: dict[str, Any]) -> None:

@@ -85,6 +85,7 @@ class Family:
             "captured_amount": self.captured,
             "refunded_amount": self.refunded,
             "released_amount": self.released,
+            "disputed_amount": 0,
             "capturable_amount": self.held(now),
             "refundable_amount": self.captured - self.refunded,
         }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from handlers.domain import postings
 from handlers.domain.discrepancies import EXPLANATIONS, plant
-from handlers.domain.fees import SCHEDULE, Rate, fee_of, fixed_fee
+from handlers.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
 from handlers.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
 from handlers.domain.money import AMOUNT_MAX, EXPONENTS
 from handlers.domain.settlement import (
@@ -83,6 +83,17 @@ def test_a_fee_is_a_percentage_of_a_capture_and_a_fixed_part(
     kind: str, brand: str, gross: int, currency: str, fee: int
 ) -> None:
     assert fee_of(kind, brand, gross, currency) == fee
+
+
+@pytest.mark.parametrize(
+    ("currency", "fee"), [("EUR", 1500), ("JPY", 1500), ("KWD", 15_000), ("UYW", 150_000)]
+)
+def test_a_chargeback_costs_the_dispute_fee_and_its_reversal_gives_that_back(currency: str, fee: int) -> None:
+    assert dispute_fee(currency) == fee
+    for brand in SCHEDULE:
+        assert fee_of("chargeback", brand, -1000, currency) == fee
+        assert fee_of("chargeback_reversal", brand, 1000, currency) == -fee
+        assert fee_of("refund_failure", brand, 1000, currency) == 0
 
 
 @given(st.sampled_from(sorted(SCHEDULE)), st.integers(1, AMOUNT_MAX), st.sampled_from(sorted(EXPONENTS)))
