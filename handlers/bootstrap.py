@@ -54,6 +54,7 @@ else:
         accounts,
         cards,
         clock,
+        disputes,
         events,
         health,
         inboxes,
