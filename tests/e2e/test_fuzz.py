@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 CONFIGURATION = ROOT / "contracts" / "fuzz" / "schemathesis.toml"
 SEED = os.environ.get("FUZZ_SEED", "7391")
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-DEADLINE_S = 600 if EXAMPLES is None else None
+DEADLINE_S = 1_200 if EXAMPLES is None else None
 
 
 def run_schemathesis(folder: Path, record: Path) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,8 @@ An apply fails for a type of resource that has no mapping, an input that its map
 used without having been given: nothing in the program is passed over in silence.
 """
 
+import asyncio
+import atexit
 import importlib
 import pkgutil
 import threading
@@ -67,13 +69,15 @@ def apply(
     Raises what the program or a mapping raised.
     """
     applier = Applier(cloud)
+    # A test that called `asyncio.run` has left the thread without a loop, which Pulumi runs in.
+    asyncio.set_event_loop(event_loop())
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
     set_mocks(applier, project=project, stack=stack, preview=False)
     set_all_config(dict(config), list(secrets))
     outputs: dict[str, Any] = {}
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def run() -> pulumi.Output[None]:
         program()
         root = get_root_resource()
@@ -85,6 +89,14 @@ def apply(
     if unset:
         raise InputsFailed(f"the stack exports what nobody set: {'; '.join(unset)}")
     return Deployment(outputs, applier.resources)
+
+
+@cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop of all applies of this process: what a failed one leaves behind still has one to end in."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 class Applier(Mocks):
@@ -148,9 +160,11 @@ def poisoned_outputs(type_: str) -> dict[str, str]:
     cls = getattr(
         importlib.import_module(f"pulumi_aws.{_MODULES.get(module, module)}".rstrip(".")), class_name
     )
+    getters: dict[str, Any] = {
+        name: accessor.fget for name, accessor in vars(cls).items() if isinstance(accessor, property)
+    }
     return {
-        accessor.fget._pulumi_name: poison(type_, name)
-        for name, accessor in vars(cls).items()
-        if isinstance(accessor, property)
-        and get_type_hints(accessor.fget).get("return") == pulumi.Output[str]
+        getter._pulumi_name: poison(type_, name)
+        for name, getter in getters.items()
+        if get_type_hints(getter)["return"] == pulumi.Output[str]
     }

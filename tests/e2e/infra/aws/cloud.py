@@ -32,7 +32,8 @@ class Cloud:
     def __init__(self, url: str) -> None:
         self.url = url
         self.default_tags: dict[str, str] = {}
-        self._session = boto3.Session(
+        # Untyped: the stubs know a client only by the literal name of its service.
+        self._session: Any = boto3.Session(
             aws_access_key_id=ROOT_KEY, aws_secret_access_key=ROOT_KEY, region_name=REGION
         )
         self._clients: dict[str, Any] = {}

@@ -18,19 +18,19 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
-from awslambdaric import bootstrap
-from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+from awslambdaric import bootstrap  # type: ignore[import-untyped]
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient  # type: ignore[import-untyped]
 
 from handlers.adapters.webhooks import addresses
 from handlers.domain.webhook_urls import is_loopback
 
 
-async def look_up_here(_host: str, _port: int, _lookup: addresses.Lookup) -> Sequence[str]:
+async def look_up_here(host: str, port: int, lookup: addresses.Lookup) -> Sequence[str]:
     """In place of `addresses._look_up`."""
     return ["127.0.0.1"]
 
 
-def allows_here(_policy: addresses.AddressPolicy, address: IPv4Address | IPv6Address) -> bool:
+def allows_here(self: addresses.AddressPolicy, address: IPv4Address | IPv6Address) -> bool:
     """In place of `AddressPolicy.allows`."""
     return is_loopback(address)
 

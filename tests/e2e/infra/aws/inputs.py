@@ -106,7 +106,7 @@ class Inputs:
         given = self.get(key)
         if given is not None:
             return str(given)
-        prefix = self.get(f"{key}Prefix", f"{self.name}-")
+        prefix = str(self.get(f"{key}Prefix", f"{self.name}-"))
         return prefix + hashlib.sha256(f"{self.type}/{self.name}".encode()).hexdigest()[:7]
 
     def set_aside(self, why: str, *keys: str) -> None:

@@ -77,7 +77,7 @@ class Import:
         self._api_id = api_id
         self._document = document
         (root,) = client.get_resources(restApiId=api_id)["items"]
-        self._resources = {"/": root["id"]}
+        self._resources: dict[str, str] = {"/": root["id"]}
         self._validators: dict[str, str] = {}
         self._models: dict[str, str] = {}
 
