@@ -69,15 +69,22 @@ _UNREAD_NAMES: Final = frozenset({"examples-1.json", "py.typed"})
 _UNREAD_DIRECTORIES: Final = frozenset({"__pycache__", "test", "tests"})
 UNREAD_PATHS: Final = (
     "anyio/_backends/_trio.py",  # another event loop
+    "anyio/pytest_plugin.py",
     "bin",  # commands
     "boto3/data",  # descriptions of boto3's resources: the adapters call clients
     "boto3/examples",
+    "botocore/stub.py",  # for tests
     "cffi",  # its compiler; cryptography loads `_cffi_backend`
     "cryptography/hazmat/primitives/asymmetric",
     "cryptography/hazmat/primitives/serialization",
     "cryptography/x509",
+    "dateutil/rrule.py",  # recurrences, of calendars
     "dateutil/zoneinfo",  # a copy of the time zone database: nothing here asks for a zone
+    "s3transfer/crt.py",  # other ways to reach S3, which nothing here does
+    "s3transfer/processpool.py",
+    "starlette/testclient.py",  # imported as a stand-in
     "urllib3/contrib/emscripten",  # for browsers
+    "urllib3/contrib/pyopenssl.py",
 )
 """Parts of the packages that are not among what functions load: cryptography seals webhook secrets, and no more."""
 
