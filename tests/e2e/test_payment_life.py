@@ -302,6 +302,20 @@ def delivered(client: Client) -> httpx.Response:
     return client.get(f"/v1/webhook-deliveries/{probed(client).json()['delivery_id']}")
 
 
+def settled(client: Client) -> httpx.Response:
+    captured(client)
+    return client.send("POST", "/v1/settlements", json={})
+
+
+def settlements(client: Client) -> httpx.Response:
+    settled(client)
+    return client.get("/v1/settlements")
+
+
+def settlement(client: Client) -> httpx.Response:
+    return client.get(f"/v1/settlements/{settled(client).json()['data'][0]['settlement_id']}")
+
+
 def told(client: Client) -> httpx.Response:
     captured(client)
     return client.get("/v1/events")
@@ -315,11 +329,17 @@ LINKED: Mapping[str, Callable[[Client], httpx.Response]] = {
     "increment_payment": lambda client: client.increment(captured(client), 1),
     "list_transactions": listed,
     "get_card": summed_up,
+    "list_settlements": settlements,
+    "create_settlements": settled,
+    "get_settlement": settlement,
     "create_webhook_endpoint": registered,
     "test_webhook_endpoint": probed,
     "get_webhook_delivery": delivered,
     "list_events": told,
     "create_inbox": lambda client: client.send("POST", "/v1/inbox"),
+    "get_clock": lambda client: client.get("/v1/clock"),
+    "advance_clock": lambda client: client.send("POST", "/v1/clock/advance", json={"by_seconds": 1}),
+    "reset_clock": lambda client: client.send("POST", "/v1/clock/reset"),
     "create_api_key": lambda client: client.send("POST", "/v1/api-keys", json={}),
 }
 """How to get an answer of each operation that has links."""
