@@ -29,6 +29,8 @@ LEFT_OUT: Final = (
     "anyio",
     "anyio.abc",
     "anyio.to_thread",
+    "asgiref.sync",
+    "boto3.docs.service",
     "botocore.docs.docstring",
     "botocore.docs.service",
     "flask",
