@@ -1,7 +1,7 @@
 """`payments-sandbox trigger`: makes an event happen by the operations that lead to it, through the API alone.
 
-Nothing is faked: every event is an entry of the ledger. What no operation on a payment makes (an expiry, a settlement, an
-endpoint that was disabled) cannot be triggered here: `POST /v1/settlements` settles, an advanced clock lets time do the rest.
+Nothing is faked: every event is an entry of the ledger. What no operation of the API makes (an expiry, an endpoint that was
+disabled) cannot be triggered here.
 """
 
 import re
