@@ -24,7 +24,7 @@ COVERAGE_ARGS :=
 
 .PHONY: help
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given

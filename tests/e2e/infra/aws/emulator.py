@@ -59,7 +59,8 @@ class Emulator:
                 [PYTHON, LAUNCHER],
                 env=self._variables(port),
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                # Never written to: see `launcher.py`.
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -135,6 +136,8 @@ class Emulator:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def free_port() -> int:

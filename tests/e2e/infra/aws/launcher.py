@@ -10,6 +10,10 @@ Source: Service Authorization Reference, actions of Amazon SNS and Amazon SQS.
 # Nothing of this is seen by the tests' own interpreter.
 # mypy: disable-error-code="import-not-found"
 
+import os
+import signal
+import sys
+import threading
 from socketserver import StreamRequestHandler
 from typing import Any
 
@@ -22,7 +26,8 @@ SINGLE = {
 
 
 def main() -> None:
-    """Serve until this process is ended."""
+    """Serve until this process is ended, or whoever started it is."""
+    threading.Thread(target=end_with_the_tests, daemon=True).start()
     StreamRequestHandler.disable_nagle_algorithm = True
 
     from ministack import app
@@ -36,6 +41,13 @@ def main() -> None:
 
     iam_actions.extract_iam_action = as_authorized
     app.main()
+
+
+def end_with_the_tests() -> None:
+    """Standard input is a pipe that nothing is written to: it ends when the tests do, in whatever way."""
+    sys.stdin.read()
+    # This process leads a group, in which its functions are.
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
