@@ -63,7 +63,8 @@ def _listen(settings: ClientSettings, options: argparse.Namespace) -> int:
 def _trigger(settings: ClientSettings, parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from handlers.entrypoints.api_client import ApiClient, choose_api_key
     from handlers.entrypoints.terminal import Terminal
-    from handlers.entrypoints.trigger import EVENTS, UsageError, list_recipes, trigger
+    from handlers.entrypoints.trigger import EVENTS, list_recipes, trigger
+    from handlers.entrypoints.trigger_run import UsageError
 
     terminal = Terminal(sys.stdout, sys.stderr, as_json=options.json)
     if options.list:

@@ -207,6 +207,7 @@ def test_a_payment_lives_its_whole_life_on_dynamodb(function: Function) -> None:
         "captured_amount": 700,
         "refunded_amount": 200,
         "released_amount": 800,
+        "disputed_amount": 0,
         "capturable_amount": 0,
         "refundable_amount": 500,
     }

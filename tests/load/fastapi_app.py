@@ -98,6 +98,7 @@ class Balance(BaseModel):
     captured_amount: int
     refunded_amount: int
     released_amount: int
+    disputed_amount: int
     capturable_amount: int
     refundable_amount: int
 
@@ -272,6 +273,7 @@ async def authorize_payment(
             captured_amount=0,
             refunded_amount=0,
             released_amount=0,
+            disputed_amount=0,
             capturable_amount=held,
             refundable_amount=0,
         ),

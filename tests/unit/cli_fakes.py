@@ -12,7 +12,8 @@ from handlers.entrypoints.api_client import ApiClient
 from handlers.entrypoints.event_feed import EventFeed
 from handlers.entrypoints.forwarding import Forwarder
 from handlers.entrypoints.terminal import Terminal
-from handlers.entrypoints.trigger import PATHS, parse_assignment, trigger
+from handlers.entrypoints.trigger import parse_assignment, trigger
+from handlers.entrypoints.trigger_run import PATHS
 from tests.fakes import NOW_MS, FrozenClock, SeededRandomness
 
 Json = dict[str, Any]
