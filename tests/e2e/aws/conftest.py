@@ -87,6 +87,16 @@ def new_receiver(authority: Authority) -> Callable[..., Receiver]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def receivers_at_https(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, new_receiver: Callable[..., Receiver]
+) -> None:
+    """Some tests of the embedded home make receivers themselves; run here, they make receivers at https."""
+    embedded = getattr(request.module, "embedded", None)
+    if hasattr(embedded, "Receiver"):
+        monkeypatch.setattr(embedded, "Receiver", new_receiver)
+
+
 @pytest.fixture
 def receiver(new_receiver: Callable[..., Receiver]) -> Iterator[Receiver]:
     with new_receiver() as listening:

@@ -4,14 +4,28 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Final
 
-from tests.e2e.aws import test_clock, test_payment_life, test_test_cards, test_webhooks
+from tests.e2e.aws import (
+    test_clock,
+    test_disputes,
+    test_payment_life,
+    test_settlement,
+    test_test_cards,
+    test_webhooks,
+)
 from tests.e2e.infra.aws.apply import Deployment
 from tests.e2e.infra.parity import Answer, Step
 from tests.e2e.infra.server import ROOT
 
 REPORT: Final = ROOT / "docs" / "parity.md"
 
-SHARED: Final[Sequence[ModuleType]] = (test_payment_life, test_test_cards, test_clock, test_webhooks)
+SHARED: Final[Sequence[ModuleType]] = (
+    test_payment_life,
+    test_test_cards,
+    test_clock,
+    test_settlement,
+    test_disputes,
+    test_webhooks,
+)
 
 NOT_SHOWN: Final = (
     "Permissions on KMS keys, the roles of the state machine, of schedules and of event source mappings.",

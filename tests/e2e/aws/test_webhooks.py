@@ -3,14 +3,12 @@
 Some wait for what the sweeper finds each minute. What is left out here waits for little else, or is the embedded home's.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import pytest
 
 from tests.e2e import test_webhooks as embedded
 from tests.e2e.infra.homes import once_more
-from tests.e2e.infra.receiver import Receiver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
 
@@ -24,9 +22,3 @@ NOT_HERE: Final = {
 }
 
 globals().update(once_more(embedded, but=NOT_HERE))
-
-
-@pytest.fixture(autouse=True)
-def receivers_at_https(monkeypatch: pytest.MonkeyPatch, new_receiver: Callable[..., Receiver]) -> None:
-    """Some tests make receivers themselves."""
-    monkeypatch.setattr(embedded, "Receiver", new_receiver)
