@@ -67,7 +67,11 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
             "message": access_message(fields),
             **fields,
         }
-        self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode())
+        text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE).decode()
+        # As `handle` does around `emit`, or the line may end in a bundle that is being written.
+        self.acquire()
+        self._lines.append(text)
+        self.release()
         self._announce()
 
     def _announce(self) -> None:

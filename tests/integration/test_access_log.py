@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,20 @@ def test_lines_come_in_the_order_of_their_requests_and_none_is_lost(
         f"req_{number}" for number in range(100)
     ]
     assert lines[51]["message"] == "in between"
+
+
+def test_a_line_waits_while_a_bundle_is_being_written() -> None:
+    stream = io.StringIO()
+    handler = GatheringHandler(stream)
+    handler.acquire()
+    request = threading.Thread(target=handler.log_access, args=(FIELDS,))
+    request.start()
+    request.join(0.2)
+    assert request.is_alive()
+    handler.release()
+    request.join()
+    handler.close()
+    assert len(stream.getvalue().splitlines()) == 1
 
 
 @pytest.mark.parametrize("level", ["warning", "error"])

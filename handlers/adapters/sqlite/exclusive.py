@@ -100,9 +100,9 @@ class Exclusive:
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
+            group.error = _outage(error) or error
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            group.error = _outage(error) or error
 
 
 def _outage(error: BaseException) -> StoreUnavailable | None:

@@ -46,11 +46,13 @@ class TurnInserts:
         """End the turn's group and tell those who wait."""
         if group is self._group:
             self._group = None
-        self._store.commit_group(group)
-        for future in waiting:
-            if future.done():
-                continue
-            if group.error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(group.error)
+        try:
+            self._store.commit_group(group)
+        finally:
+            for future in waiting:
+                if future.done():
+                    continue
+                if group.error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(group.error)
