@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp
 
+from handlers.adapters.iso8583.packer import Iso8583Packer
 from handlers.adapters.system.clock import SystemClock
 from handlers.adapters.system.limiter import TokenBucketLimiter
 from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
@@ -72,6 +73,7 @@ HANDLERS: Final[dict[str, Handler]] = {
         payments.increment_payment,
         transactions.list_transactions,
         transactions.get_transaction,
+        transactions.get_network_messages,
         cards.get_card,
         test_cards.list_test_cards,
         settlements.create_settlements,
@@ -161,6 +163,7 @@ def build_local(
             sender=sender,
             loopback_webhooks=True,
             public_url=public_url,
+            packer=Iso8583Packer(),
         )
         bind_ledger_secret(ports)
         ensure_demo_account(ports)
@@ -210,6 +213,7 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
         if settings.default_usage_plan
         else None,
         demo_api_key=settings.demo_api_key,
+        packer=Iso8583Packer(),
     )
 
 

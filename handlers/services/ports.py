@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from handlers.domain.errors import Quota
 from handlers.domain.value import value_type
+from handlers.domain.iso8583 import Message
 
 
 @value_type
@@ -292,6 +293,26 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PackedMessage:
+    """A network message as it would travel. bitmap: which elements are there, 16 or 32 hexadecimal digits."""
+
+    octets: bytes
+    bitmap: str
+
+
+class MessagePacker(Protocol):
+    """Network messages as bytes, and back: `unpack(pack(message).octets) == message`."""
+
+    def pack(self, message: Message) -> PackedMessage:
+        """The message, packed. Raises ValueError for what does not fit its element."""
+        ...
+
+    def unpack(self, octets: bytes) -> Message:
+        """The message that was packed. Raises ValueError for what is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All ports, as the services receive them.
 
@@ -307,6 +328,7 @@ class Ports:
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
     key_registry: None where no gateway has to know keys.
     demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
+    packer: packs network messages, where they are shown.
     """
 
     store: Store
@@ -326,6 +348,7 @@ class Ports:
     request_budget_s: int = 50
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
+    packer: MessagePacker = field(default=None)  # type: ignore[assignment]
 
     @property
     def wall_clock(self) -> Clock:
