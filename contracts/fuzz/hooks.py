@@ -4,7 +4,8 @@ Named by `schemathesis.toml`. Whatever can be configured is configured there. Wh
 checks: it puts in place of made-up values those that only a running sandbox can give, so that requests get beyond 404,
 409 and 422. Without it runs pass too, and test less.
 
-The exception is `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up.
+The exceptions are `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up, and
+`tame_faults`, without which it would do what it is asked for: cut connections and answer 503.
 """
 
 import base64
@@ -20,10 +21,15 @@ import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
+from handlers.domain.errors import InvalidRequest
+from handlers.domain.faults import HEADER as FAULT_HEADER
+from handlers.domain.faults import parse_fault
+
 AnyCase = Case[Any]
 
 KEY_HEADER: Final = "X-Idempotency-Key"
 SIMULATE_HEADER: Final = "X-Sandbox-Simulate"
+TAME_FAULT: Final = "latency=1"
 EXAMPLE_KEY: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 SHORT_KEY: Final = re.compile(r"[!#-~][!-~]{0,2}")
 CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -61,6 +67,7 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
     """Put real values in place of made-up ones; Schemathesis looks at the request again afterwards."""
     take_receiver(case)
     slow_time(case)
+    tame_faults(case)
     name_anew(case)
     take_authorization(case)
     take_ids(case)
@@ -110,6 +117,28 @@ def slow_time(case: AnyCase) -> None:
             case.body["by_seconds"] = by % 60 + 1
         if isinstance(to, str) and re.match(r"(20(2[7-9]|[3-9])|21)", to):
             case.body["to"] = "2026-01-01T00:00:00Z"
+
+
+def tame_faults(case: AnyCase) -> None:
+    """Replace every fault that can be asked for by one that does no more than wait. Those outside the grammar stay, as they
+    are refused; `tests/integration/test_http_faults.py` asks for all the others."""
+    if is_fault(case.headers.get(FAULT_HEADER)):
+        case.headers[FAULT_HEADER] = TAME_FAULT
+    if case.path == "/v1/faults" and isinstance(case.body, dict) and isinstance(case.body.get("rules"), list):
+        for rule in case.body["rules"]:
+            if isinstance(rule, dict) and is_fault(rule.get("fault")):
+                rule["fault"] = TAME_FAULT
+
+
+def is_fault(given: Any) -> bool:
+    """Whether the value is in the grammar of faults."""
+    if not isinstance(given, str):
+        return False
+    try:
+        parse_fault(given, "")
+    except InvalidRequest:
+        return False
+    return True
 
 
 def name_anew(case: AnyCase) -> None:

@@ -68,7 +68,10 @@ STATUS: Final[Mapping[str, int]] = {
     "idempotency_key_reused": 422,
     "rate_limit_exceeded": 429,
     "internal_error": 500,
+    "bad_gateway": 502,
     "store_unavailable": 503,
+    "service_unavailable": 503,
+    "gateway_timeout": 504,
 }
 
 
@@ -128,6 +131,30 @@ class InternalError(SandboxError):
 
     def __init__(self) -> None:
         super().__init__(_FAILED)
+
+
+class BadGateway(SandboxError):
+    """What a gateway answers that understood nothing of what came back; here always on request."""
+
+    code = "bad_gateway"
+    title = "The gateway got no proper answer"
+    retryable = True
+
+
+class ServiceUnavailable(SandboxError):
+    """What an overloaded service answers; here always on request."""
+
+    code = "service_unavailable"
+    title = "The service is not available"
+    retryable = True
+
+
+class GatewayTimeout(SandboxError):
+    """What a gateway answers that waited in vain: the request may have been carried out. Here always on request."""
+
+    code = "gateway_timeout"
+    title = "The gateway waited in vain"
+    retryable = True
 
 
 def invalid_request(errors: Sequence[FieldError]) -> InvalidRequest:

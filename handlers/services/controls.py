@@ -9,8 +9,8 @@ Next: `clocks.py` moves the clock, `due_work.py` does what falls due.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 from handlers.domain.errors import AccountBusy
 from handlers.services.accounts import mark_controlled
@@ -28,10 +28,15 @@ _PAGE: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Controls:
     """clock_offset_ms: how far the account's clock is ahead of real time; never negative. cutoff_minutes: when its day ends
-    for settlement, in minutes after midnight UTC."""
+    for settlement, in minutes after midnight UTC.
+
+    faults: rules for what goes wrong, see `faults.py`. fault_generation: how often they were set.
+    """
 
     clock_offset_ms: int = 0
     cutoff_minutes: int = 0
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    fault_generation: int = 0
 
 
 class ShiftedClock:

@@ -329,6 +329,7 @@ class Ports:
     key_registry: None where no gateway has to know keys.
     demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
     packer: packs network messages, where they are shown.
+    namespace: what ids and chance are derived from in place of the account's id; empty for the account's id itself.
     """
 
     store: Store
@@ -349,6 +350,7 @@ class Ports:
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
     packer: MessagePacker = field(default=None)  # type: ignore[assignment]
+    namespace: str = ""
 
     @property
     def wall_clock(self) -> Clock:
