@@ -1,12 +1,13 @@
 """One grammar for what is to go wrong with a request on purpose, and when a rule strikes.
 
-    FAULT = "latency=" MS [ "; " LOSS ] / LOSS
+    FAULT = "none" / "latency=" MS [ "; " LOSS ] / LOSS
     LOSS  = "error=" STATUS / "lose_response" [ "=504" ] / "drop_connection" / "rate_limit" [ "=" SECONDS ]
           / "store_unavailable"
 
 `latency` holds the request back before anything else happens. `lose_response` is the one that idempotency keys exist for:
 the operation is carried out, and the caller never hears of it. Everything else happens instead of the operation, so that
-nothing is written. The header `X-Sandbox-Fault` asks for one request, rules (`services/faults.py`) for many.
+nothing is written. The header `X-Sandbox-Fault` asks for one request, rules (`services/faults.py`) for many; `none` in the
+header spares a request that a rule would strike.
 
 Pure: it decides and describes. `http/fault_injection.py` does it to the request.
 """
@@ -35,6 +36,7 @@ DROP_CONNECTION: Final = "drop_connection"
 RATE_LIMIT: Final = "rate_limit"
 STORE_UNAVAILABLE: Final = "store_unavailable"
 LATENCY: Final = "latency"
+NONE: Final = "none"
 
 ERROR_STATUSES: Final = (500, 502, 503, 504)
 TIMEOUT_STATUS: Final = 504
@@ -108,11 +110,14 @@ KINDS: Final = (
         "instead",
         "The answer is the 503 of a ledger that cannot be reached, and nothing is carried out.",
     ),
+    FaultKind(NONE, NONE, "before", "Nothing goes wrong, whatever the account's rules say."),
 )
 
 
 def parse_fault(text: str, pointer: str) -> Fault:
     """The fault that a text asks for. Raises InvalidRequest, naming the pointer, when it is not in the grammar."""
+    if text == NONE:
+        return Fault(text)
     match = _FAULT.fullmatch(text)
     if match is None or not text or bool(match["both"]) != bool(match["latency"] and match["loss"]):
         raise _invalid(pointer, "is not in the grammar; GET /v1/faults lists what can be asked for")

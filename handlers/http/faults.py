@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from handlers.domain.faults import KINDS, Rule
 from handlers.http.call import Answer, Call
+from handlers.http.clock import settle_controls
 from handlers.services import faults
 from handlers.services.faults import ActiveRule
 
@@ -33,7 +34,9 @@ async def set_fault_rules(call: Call) -> Answer:
         Rule(rule["fault"], rule.get("operations", ()), rule.get("when"), rule.get("count"))
         for rule in call.body["rules"]
     ]
-    return _answer(faults.set_rules(call.ports, call.account_id, rules))
+    active, first = faults.set_rules(call.ports, call.account_id, rules)
+    await settle_controls(call, first=first)
+    return _answer(active)
 
 
 async def delete_fault_rules(call: Call) -> Answer:

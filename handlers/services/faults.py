@@ -35,10 +35,9 @@ def get_rules(ports: Ports, account_id: str) -> list[ActiveRule]:
     return [ActiveRule(*each) for each in zip(rules_of(controls), seen, fired, strict=True)]
 
 
-def set_rules(ports: Ports, account_id: str, rules: Sequence[Rule]) -> list[ActiveRule]:
-    """Replace the account's rules, and count from nothing.
+def set_rules(ports: Ports, account_id: str, rules: Sequence[Rule]) -> tuple[list[ActiveRule], bool]:
+    """Replace the account's rules, and count from nothing. Also answers whether these are the account's first controls.
 
-    Other processes may go on for another `ports.cache_lag_ms` as if the account had none.
     Errors: invalid_request: a rule's fault is not in the grammar. account_busy.
     """
     for index, rule in enumerate(rules):
@@ -48,8 +47,8 @@ def set_rules(ports: Ports, account_id: str, rules: Sequence[Rule]) -> list[Acti
         generation = controls.fault_generation + 1
         return replace(controls, faults=[_rule_data(rule) for rule in rules], fault_generation=generation)
 
-    change_controls(ports, account_id, change)
-    return [ActiveRule(rule, 0, 0) for rule in rules]
+    _, first = change_controls(ports, account_id, change)
+    return [ActiveRule(rule, 0, 0) for rule in rules], first
 
 
 def clear_rules(ports: Ports, account_id: str) -> None:

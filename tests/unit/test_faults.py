@@ -47,6 +47,7 @@ def strikes(ports: Ports, count: int, operation_id: str = OPERATION) -> list[str
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ("none", Fault("none")),
         ("latency=500", Fault("latency=500", 500)),
         ("error=502", Fault("error=502", 0, "error", 502)),
         ("lose_response", Fault("lose_response", 0, "lose_response")),
@@ -106,7 +107,7 @@ def test_the_contract_s_pattern_is_the_grammar(text: str) -> None:
 def test_every_kind_that_is_listed_has_an_example_in_the_grammar() -> None:
     for kind in KINDS:
         fault = parse_fault(kind.example, "")
-        assert kind.fault == (fault.loss or "latency")
+        assert kind.fault == (fault.loss or kind.example.partition("=")[0])
     assert len({kind.fault for kind in KINDS}) == len(KINDS)
 
 
