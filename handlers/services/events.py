@@ -19,6 +19,9 @@ from handlers.services.settlement_records import COMPLETED
 
 EVENT_PREFIX: Final = "evt_"
 
+COPIED: Final = "copied"
+"""In the data of an entry that came with a copied world (`worlds.py`): it is listed, and announced to nobody."""
+
 VISIBLE_MS: Final = 30 * DAY_MS
 """How long an event can be listed and read."""
 
@@ -44,6 +47,11 @@ def is_event(record: Record) -> bool:
     return record.kind in EVENT_KINDS
 
 
+def is_news(record: Record) -> bool:
+    """Whether the record tells of something that has happened here, and not in the world that it was copied from."""
+    return is_event(record) and not record.data.get(COPIED, False)
+
+
 def event_type_of(record: Record) -> str:
     """The type of the event that an entry is."""
     return EVENT_TYPES[record.kind, record.data.get("decline") is not None]
@@ -52,7 +60,7 @@ def event_type_of(record: Record) -> str:
 def event_of(record: Record) -> Event:
     """The event that an entry is."""
     if record.kind in ("endpoint_disabled", COMPLETED):
-        data = dict(record.data)
+        data = {name: value for name, value in record.data.items() if name != COPIED}
     else:
         data = render_transaction(entries.as_created(record))
     return Event(EVENT_PREFIX + record.id, event_type_of(record), record.account_id, record.created_at, data)

@@ -5,6 +5,7 @@ request, so many in a hundred, so many times) keep their counters in a record of
 request that meets one. Chance follows from the counters: the same requests in the same order meet the same faults.
 """
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -70,7 +71,7 @@ def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: 
     for _ in range(_RACES_MAX):
         record = _read_counters(ports, account_id)
         seen, fired = _counters_of(record, controls)
-        struck = _strike(rules, operation_id, seen, fired, ports.namespace or account_id)
+        struck = _strike(rules, operation_id, seen, fired, _chance(ports, account_id))
         if _write_counters(ports, account_id, record, controls, seen, fired):
             return None if struck is None else _parsed(struck)
     raise AccountBusy("Too many requests met the account's fault rules at once; repeat the request.")
@@ -93,6 +94,11 @@ def _strike(
             fired[index] += 1
             return rule
     return None
+
+
+def _chance(ports: Ports, account_id: str) -> str:
+    """What chance follows from: an account of one seed meets the same faults wherever it is."""
+    return hmac.digest(ports.ledger_secret, f"fault\0{ports.owner(account_id)}".encode(), "sha256").hex()
 
 
 def _parsed(rule: Rule) -> Fault:

@@ -32,7 +32,14 @@ from handlers.domain.errors import (
 )
 from handlers.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
 from handlers.domain.moments import day_of
-from handlers.domain.triggers import HEADER, NO_TRIGGER, Decision, decide_authorization, decide_operation
+from handlers.domain.triggers import (
+    HEADER,
+    NO_TRIGGER,
+    TEST_CARDS,
+    Decision,
+    decide_authorization,
+    decide_operation,
+)
 from handlers.domain.value import value_type
 from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
@@ -86,7 +93,8 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     Idempotency: the same key and request return the first result, a decline included.
     Durability: where the ports have a `group`, wait for it to settle before anybody is told.
     Errors, by precedence:
-        invalid_request: the card number stands in a text field, where it would be kept.
+        invalid_request: the card number stands in a text field, where it would be kept; or the account has a seed, and the
+            card is no published test card.
         invalid_simulation: the header or a `SIMULATE` holder name is not in the grammar.
         idempotency_key_reused: the key belongs to another request.
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
@@ -95,8 +103,11 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     _refuse_stray_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
+    if ports.seeded:
+        _require_test_card(card.number)
     now_ms = ports.clock.now_ms()
-    card_id = identify_card(ports.ledger_secret, account_id, card.number)
+    owner = ports.owner(account_id)
+    card_id = identify_card(ports.ledger_secret, owner, card.number)
     request = _authorize_request(command, card_id)
     today = day_of(now_ms)
     decision = decide_authorization(
@@ -104,7 +115,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     )
     for generation in count():
         identity = identify_entry(
-            ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key, generation=generation
+            ports.ledger_secret, owner, AUTHORIZATION, idempotency_key, generation=generation
         )
         record = _authorization_record(account_id, command, identity, card_id, request, decision, now_ms)
         existing = (ports.group or ports.store).insert(record)
@@ -113,6 +124,15 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         if not entries.key_is_forgotten(existing, now_ms):
             return _replay(existing, request)
     raise AssertionError("generations do not end")
+
+
+def _require_test_card(number: str) -> None:
+    """Whoever knows an account's seed can find the number of any card id, so it must not be anybody's."""
+    if number not in TEST_CARDS:
+        raise InvalidRequest(
+            "An account with a seed takes published test cards only: GET /v1/test-cards.",
+            errors=[FieldError("/card/number", "not_a_test_card", "is not the number of a test card")],
+        )
 
 
 def _authorization_record(
@@ -258,7 +278,7 @@ def _operate(
     generation = races = 0
     while races < RACES_MAX:
         identity = identify_entry(
-            ports.ledger_secret, account_id, kind, idempotency_key, generation=generation
+            ports.ledger_secret, ports.owner(account_id), kind, idempotency_key, generation=generation
         )
         now_ms = ports.clock.now_ms()
         try:
@@ -376,10 +396,10 @@ def _refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callabl
 def _recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool]:
     """Tells the authorization's card number, which the ledger does not have, by its id."""
     last4 = entries.data_of(authorization)["card"]["last4"]
-    account_id, card_id = authorization.account_id, authorization.card_id
+    owner, card_id = ports.owner(authorization.account_id), authorization.card_id
 
     def is_the_card(digits: str) -> bool:
-        return digits.endswith(last4) and identify_card(ports.ledger_secret, account_id, digits) == card_id
+        return digits.endswith(last4) and identify_card(ports.ledger_secret, owner, digits) == card_id
 
     return is_the_card
 

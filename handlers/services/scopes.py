@@ -37,14 +37,15 @@ _ACCOUNTS_OWN_FEEDS: Final = ("#inbox", "#inbox_message", "#snapshot", "#snapsho
 
 
 class ScopedStore:
-    """`Store` of one world.
+    """`Store` of one world. scope: empty for an account's first one, where others beside it are to be left out.
 
     A record that the client names by a scoped id is not found: the scope is added all the same.
     """
 
     def __init__(self, store: Store, scope: str) -> None:
         self._store = store
-        self._suffix = SEPARATOR + scope
+        self._scope = scope
+        self._suffix = SEPARATOR + scope if scope else ""
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """See the port."""
@@ -62,7 +63,11 @@ class ScopedStore:
             [self._inward_record(record) for record in inserts],
             [Update(self._inward_record(update.record)) for update in updates],
         )
-        return AlreadyExists(self._outward_record(result.record)) if isinstance(result, AlreadyExists) else result
+        return (
+            AlreadyExists(self._outward_record(result.record))
+            if isinstance(result, AlreadyExists)
+            else result
+        )
 
     def page(
         self,
@@ -98,7 +103,7 @@ class ScopedStore:
         while True:
             page = self._store.page(Index.DUE, key, after=after, limit=limit, newest_first=newest_first)
             found += [
-                self._outward_record(record) for record in page.records if record.id.endswith(self._suffix)
+                self._outward_record(record) for record in page.records if scope_of(record.id) == self._scope
             ]
             if len(found) > limit:
                 last = found[limit - 1]
@@ -120,8 +125,8 @@ class ScopedStore:
         return replace(
             record,
             id=record.id + self._suffix,
-            feed_key=record.feed_key and record.feed_key + self._suffix,
-            card_id=record.card_id and record.card_id + self._suffix,
+            feed_key=None if record.feed_key is None else record.feed_key + self._suffix,
+            card_id=None if record.card_id is None else record.card_id + self._suffix,
         )
 
     def _outward_record(self, record: Record) -> Record:
@@ -154,6 +159,6 @@ def _without(suffix: str, record: Record) -> Record:
     return replace(
         record,
         id=record.id.removesuffix(suffix),
-        feed_key=record.feed_key and record.feed_key.removesuffix(suffix),
-        card_id=record.card_id and record.card_id.removesuffix(suffix),
+        feed_key=None if record.feed_key is None else record.feed_key.removesuffix(suffix),
+        card_id=None if record.card_id is None else record.card_id.removesuffix(suffix),
     )
