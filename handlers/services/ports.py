@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from handlers.domain.errors import Quota
-from handlers.domain.value import value_type
 from handlers.domain.iso8583 import Message
+from handlers.domain.value import value_type
 
 
 @value_type

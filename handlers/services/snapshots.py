@@ -155,9 +155,7 @@ async def fork_snapshot(
     await _copy(ports, header, fork_id, scope)
     controls = _controls_of(ports, header, scope, generation=0)
     entered = replace(entering, version=2, data=asdict(controls))
-    return create_controlled_account(
-        ports, fork_id, name=name, seed=controls.seed, updates=[Update(entered)]
-    )
+    return create_controlled_account(ports, fork_id, name=name, seed=controls.seed, updates=[Update(entered)])
 
 
 def finish_work(ports: Ports, account_id: str) -> None:

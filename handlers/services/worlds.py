@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from handlers.domain.ids import PREFIXES
-from handlers.services import entries, webhook_endpoints
+from handlers.services import entries, settlement_records, webhook_endpoints
 from handlers.services.accounts import Account, NewApiKey, create_controlled_account, new_account_id
 from handlers.services.controls import Controls, first_record, get_controls
 from handlers.services.entries import AUTHORIZATION
@@ -21,12 +21,17 @@ from handlers.services.scopes import SCOPE_LENGTH, scope_of
 from handlers.services.seeds import NAMESPACE
 from handlers.services.webhook_delivery_records import KIND as DELIVERY
 
-FEEDS: Final[Sequence[Callable[[str], str]]] = (webhook_endpoints.feed_key, entries.feed_key)
+FEEDS: Final[Sequence[Callable[[str], str]]] = (
+    webhook_endpoints.feed_key,
+    settlement_records.feed_key,
+    entries.feed_key,
+)
 """From an account to the keys under which the FEED index lists its world. Entries come last: what others refer to is there
 by then."""
 
 ATTACHED: Final[Mapping[str, Callable[[Record], Sequence[str]]]] = {
     AUTHORIZATION: lambda record: entries.data_of(record)["entries"],
+    settlement_records.SETTLEMENT: settlement_records.line_record_ids,
 }
 """Kind of a record to the ids of those that belong to it and are listed nowhere else, or come with it."""
 
