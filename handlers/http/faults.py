@@ -14,6 +14,7 @@ OPERATIONS: Final = (
     "refund_payment",
     "void_payment",
     "increment_payment",
+    "create_settlements",
     "list_transactions",
     "get_transaction",
     "get_card",
