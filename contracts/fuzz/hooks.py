@@ -45,10 +45,11 @@ YEARS_S: Final = 315_576_000
 URL_CHARACTERS_MAX: Final = 2048
 ID_CHARACTERS_MAX: Final = 64
 
-KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3}
+KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3, "/v1/snapshots": 3}
 """How many of the newest of each are kept. An account can have twenty; then only 409 would be tested."""
 
-PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id")
+PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "snapshot_id")
+MADE_IDS: Final = ("key_id", "endpoint_id", "snapshot_id")
 DELIVERIES_KEPT: Final = 20
 
 _ids: dict[str, deque[str]] = {name: deque(maxlen=3) for name in PATH_IDS}
@@ -71,6 +72,7 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
     name_anew(case)
     take_authorization(case)
     take_ids(case)
+    restore_the_present(case)
     take_cursor(case)
 
 
@@ -93,8 +95,11 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
             note_cursor(response.json())
         case "POST", path, 201 if path in KEPT:
             answer = response.json()
-            _made[path].append(answer.get("key_id") or answer["endpoint_id"])
+            _made[path].append(next(answer[name] for name in MADE_IDS if name in answer))
             delete_old(path)
+        case "POST", "/v1/snapshots/{snapshot_id}/restore", 200:
+            # They are not in a snapshot.
+            _deliveries.clear()
 
 
 def take_receiver(case: AnyCase) -> None:
@@ -124,8 +129,9 @@ def tame_faults(case: AnyCase) -> None:
     are refused; `tests/integration/test_http_faults.py` asks for all the others."""
     if is_fault(case.headers.get(FAULT_HEADER)):
         case.headers[FAULT_HEADER] = TAME_FAULT
-    if case.path == "/v1/faults" and isinstance(case.body, dict) and isinstance(case.body.get("rules"), list):
-        for rule in case.body["rules"]:
+    rules = case.body.get("rules") if case.path == "/v1/faults" and isinstance(case.body, dict) else None
+    if isinstance(rules, list):
+        for rule in rules:
             if isinstance(rule, dict) and is_fault(rule.get("fault")):
                 rule["fault"] = TAME_FAULT
 
@@ -190,6 +196,17 @@ def make_delivery() -> None:
         _deliveries[made.json()["delivery_id"]] = endpoint_id
 
 
+def restore_the_present(case: AnyCase) -> None:
+    """Have an account go back to a moment ago: what else is known would be gone with all that came after an older one."""
+    restores = case.path == "/v1/snapshots/{snapshot_id}/restore" and case.method == "POST"
+    if restores and case.path_parameters.get("snapshot_id") in _ids["snapshot_id"]:
+        taken = _as_a_caller("POST", "/v1/snapshots", json={})
+        if taken.status_code == 201:
+            case.path_parameters["snapshot_id"] = taken.json()["snapshot_id"]
+            _made["/v1/snapshots"].append(taken.json()["snapshot_id"])
+            delete_old("/v1/snapshots")
+
+
 def replacement(given: Any, known: list[str]) -> Any:
     """One of `known` for three of four made-up ids that match the contract; the same for the same id."""
     if not isinstance(given, str) or not 0 < len(given) <= ID_CHARACTERS_MAX or given in known:
@@ -217,6 +234,7 @@ def note_ids(case: AnyCase, response: Response) -> None:
     """Keep the ids of an answer, or of the entries of a page; forget what is deleted."""
     if case.method == "DELETE" and response.status_code == 204:
         forget_endpoint(case.path_parameters.get("endpoint_id"))
+        forget_snapshot(case.path_parameters.get("snapshot_id"))
     elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202):
         answer = response.json()
         page = answer.get("data")
@@ -239,6 +257,12 @@ def forget_endpoint(endpoint_id: Any) -> None:
         _ids["endpoint_id"].remove(endpoint_id)
     for delivery_id in [name for name, of in _deliveries.items() if of == endpoint_id]:
         del _deliveries[delivery_id]
+
+
+def forget_snapshot(snapshot_id: Any) -> None:
+    """Leave out a snapshot that is deleted."""
+    if snapshot_id in _ids["snapshot_id"]:
+        _ids["snapshot_id"].remove(snapshot_id)
 
 
 def note_balance(answer: dict[str, Any]) -> None:
@@ -268,10 +292,11 @@ def delete_old(path: str) -> None:
     while len(_made[path]) > KEPT[path]:
         oldest = _made[path].popleft()
         forget_endpoint(oldest)
+        forget_snapshot(oldest)
         _as_a_caller("DELETE", f"{path}/{oldest}")
 
 
-def _as_a_caller(method: str, path: str) -> requests.Response:
+def _as_a_caller(method: str, path: str, *, json: Any = None) -> requests.Response:
     """A request beside those of Schemathesis."""
     headers = {"x-api-key": os.environ["FUZZ_API_KEY"]}
-    return requests.request(method, _address[-1] + path, headers=headers, timeout=30)
+    return requests.request(method, _address[-1] + path, headers=headers, json=json, timeout=30)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from handlers.domain.errors import AccountBusy
+from handlers.domain.errors import StoreUnavailable
 from handlers.domain.faults import Fault, Rule, parse_fault
 from handlers.services.controls import Controls, change_controls, get_controls
 from handlers.services.ports import Committed, Ports, Record, Update
@@ -61,7 +61,7 @@ def clear_rules(ports: Ports, account_id: str) -> None:
 def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: str) -> Fault | None:
     """The fault that strikes this request, which is counted; None when it is spared.
 
-    Errors: account_busy: too many requests counted at once.
+    Errors: store_unavailable: too many requests are counted at once.
     """
     rules = rules_of(controls)
     if not any(rule.covers(operation_id) for rule in rules):
@@ -74,7 +74,7 @@ def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: 
         struck = _strike(rules, operation_id, seen, fired, _chance(ports, account_id))
         if _write_counters(ports, account_id, record, controls, seen, fired):
             return None if struck is None else _parsed(struck)
-    raise AccountBusy("Too many requests met the account's fault rules at once; repeat the request.")
+    raise StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
 
 
 def rules_of(controls: Controls) -> list[Rule]:

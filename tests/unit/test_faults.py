@@ -1,13 +1,14 @@
 """Faults on demand: the grammar, when a rule strikes, and the rules that an account keeps."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.domain.errors import AccountBusy, InvalidRequest
+from handlers.domain.errors import InvalidRequest, StoreUnavailable
 from handlers.domain.faults import KINDS, LATENCY_MS_MAX, RETRY_AFTER_S_MAX, Fault, Rule, parse_fault
 from handlers.services import accounts, faults
 from handlers.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
@@ -227,7 +228,7 @@ class _Contested(MemoryStore):
     def insert(self, record: Record) -> Record | None:
         return record if record.kind == faults.KIND else super().insert(record)
 
-    def commit(self, inserts: list[Record], updates: list[Update]) -> CommitResult:  # type: ignore[override]
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
         if any(update.record.kind == faults.KIND for update in updates):
             return Stale()
         return super().commit(inserts, updates)
@@ -237,5 +238,5 @@ def test_a_request_whose_count_cannot_be_taken_is_refused() -> None:
     ports = make_ports(_Contested())
     ensure_demo_account(ports)
     faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503", count=5)])
-    with pytest.raises(AccountBusy):
+    with pytest.raises(StoreUnavailable):
         strikes(ports, 1)

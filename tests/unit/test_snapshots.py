@@ -26,6 +26,9 @@ from handlers.services.payments import Authorize, Operation
 from handlers.services.ports import CommitResult, Index, Ports, Record, Update
 from handlers.services.representations import render_family
 from handlers.services.scopes import own_record
+from handlers.services.settlement_records import Settlement
+from handlers.services.settlement_reports import get_report
+from handlers.services.settlements import settle_on_demand
 from handlers.services.snapshots import Snapshot
 from handlers.services.transactions import Filter
 from handlers.services.webhook_deliveries import list_deliveries, plan_deliveries
@@ -254,6 +257,31 @@ def test_an_authorization_expires_in_each_world_by_itself() -> None:
         for each, whose in ((own, account_id), (ports, DEMO_ACCOUNT))
     ]
     assert statuses == [1000, 0]
+
+
+def settle(ports: Ports, account_id: str = DEMO_ACCOUNT) -> list[Settlement]:
+    return settle_on_demand(ports, account_id, up_to=None, discrepancies=())
+
+
+def test_settlements_are_copied_with_their_lines_and_the_rest_is_settled_once_in_each_world() -> None:
+    clock = FrozenClock()
+    ports = make_ports(clock=clock)
+    ensure_demo_account(ports)
+    capture(ports, authorize(ports, "first"), "first")
+    (settled,) = settle(ports)
+    capture(ports, authorize(ports, "second"), "second")
+    own, account_id = fork(ports, take(ports))
+    copied, original = (
+        get_report(each, whose, settled.settlement_id)
+        for each, whose in ((own, account_id), (ports, DEMO_ACCOUNT))
+    )
+    assert copied.lines == original.lines
+    assert [line.gross for line in copied.lines] == [100]
+    clock.advance(days=2)
+    made = [settle(own, account_id), settle(ports)]
+    assert [[each.gross for each in several] for several in made] == [[100], [100]]
+    assert made[0][0].settlement_id == made[1][0].settlement_id
+    assert settle(own, account_id) == []
 
 
 def test_what_was_left_behind_is_taken_out_of_the_due_index_and_what_is_coming_is_not(ports: Ports) -> None:
