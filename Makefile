@@ -1,5 +1,6 @@
 # Everything that a developer or CI does here, by name. Needs GNU make, a POSIX shell and Python 3.11 or newer; the
-# TypeScript verifier and the benchmark also need Node.js 20 or newer. No cloud account, and no network once installed.
+# TypeScript verifier and the benchmark also need Node.js 20 or newer. No cloud account, but to deploy, and no network
+# once installed.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ COVERAGE_ARGS :=
 
 .PHONY: help
 help: ## list the targets (the default)
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
@@ -31,8 +32,17 @@ run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0
 
 # A file's tests share a worker, so that what they share is started once; in their order, as the slow ones come first.
 .PHONY: test
-test: environment-dev environment-emulator test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
+test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
 	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
+
+# Two groups: the tests on one emulator, fuzzing on another.
+.PHONY: e2e
+e2e: environment-dev environment-emulator ## apply the Pulumi program to an emulator of AWS, test and fuzz what it deployed
+	@$(PYTEST) -n 2 --dist=loadgroup $(PYTEST_ARGS) tests/e2e/aws
+
+.PHONY: parity
+parity: environment-dev environment-emulator ## compare both homes and rewrite docs/parity.md
+	@PARITY_REPORT=write $(PYTEST) -q tests/e2e/aws/test_parity.py
 
 .PHONY: lint
 lint: environment-dev lint-typescript ## formatting, lint, types, import arrows and the contract
@@ -58,6 +68,42 @@ bench: environment-dev ## measure against Prism and FastAPI, rewrite docs/perfor
 	  cd tests/load && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && \
 	  cp package-lock.json node_modules/.installed; }
 	@$(PY) -m tests.load.bench $(ARGS)
+
+# Bytecode is of one version of Python, so it is in the bundle where a CPython 3.12 is at hand. One that is named but not
+# there (pyenv leaves such names about) is as good as none; BUNDLE_PYTHON=/path/to/python3.12 names another.
+BUNDLE_PYTHON ?= python3.12
+.PHONY: bundle
+bundle: environment-lambda ## build build/lambda.zip, what every Lambda function runs from
+	@python=$$(command -v "$(BUNDLE_PYTHON)") && "$$python" -c '' 2>/dev/null || python=; \
+	$(PY) -m stacks.bundle --python "$$python"
+
+.PHONY: cost
+cost: environment-dev ## write docs/cost.md from the cost model and a simulation of the indexes
+	@$(PY) -m tests.load.cost_document
+
+# Deploying needs the Pulumi CLI, an account and its credentials: docs/operations.md. What is deployed has just been built,
+# and has to meet the policy. `up-prod` shows what it would do and asks; YES=1 is for where somebody has approved already.
+POLICY := --policy-pack stacks/policy
+.PHONY: preview-dev preview-prod up-dev up-prod destroy-dev
+preview-dev: bundle ## show what `make up-dev` would change
+	@pulumi preview --stack dev --diff $(POLICY) $(PULUMI_ARGS)
+
+preview-prod: bundle ## show what `make up-prod` would change
+	@pulumi preview --stack prod --diff $(POLICY) $(PULUMI_ARGS)
+
+up-dev: bundle ## deploy the dev stack
+	@pulumi up --stack dev --yes $(POLICY) $(PULUMI_ARGS)
+
+up-prod: bundle ## deploy the prod stack, after asking
+	@pulumi up --stack prod $(if $(filter 1,$(YES)),--yes) $(POLICY) $(PULUMI_ARGS)
+
+destroy-dev: environment-dev ## delete the dev stack with all that it holds, after asking
+	@pulumi destroy --stack dev $(PULUMI_ARGS)
+
+# The contract against a deployed API; FUZZ_URL and FUZZ_API_KEY say which, and with whose key.
+.PHONY: fuzz-deployed
+fuzz-deployed: environment-dev ## fuzz a deployed API: FUZZ_URL=https://... FUZZ_API_KEY=...; FUZZ_EXAMPLES=50
+	@$(PY) -m contracts.fuzz.deployed $(FUZZ_ARGS)
 
 # The pins that stand are kept; `make lock UPGRADE=1` moves them all.
 LOCK = "$$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -116,6 +162,11 @@ environment-emulator: environment
 	  $(EMULATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    -r requirements/emulator.txt && \
 	  cp requirements/emulator.txt $(EMULATOR)/.installed; }
+
+# The wheels of the Lambda bundle, which are for another machine than this one.
+.PHONY: environment-lambda
+environment-lambda: environment-dev
+	@$(PY) -m stacks.bundle --fetch-only
 
 # Without Node.js the TypeScript verifier is left out, said aloud; in CI that is a failure.
 .PHONY: lint-typescript test-typescript

@@ -15,26 +15,12 @@ from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.adapters.system.randomness import SystemRandomness
 from handlers.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
-from handlers.http import (
-    accounts,
-    cards,
-    clock,
-    events,
-    faults,
-    health,
-    inboxes,
-    payments,
-    settlements,
-    snapshots,
-    test_cards,
-    transactions,
-    webhook_deliveries,
-    webhook_endpoints,
-)
+from handlers.http import payments
 from handlers.http.access_log import AccessLog
 from handlers.http.app import HttpOptions, build_app
 from handlers.http.contract import load_contract
 from handlers.http.exchange import Handler
+from handlers.http.late import load_handlers
 from handlers.services.accounts import authenticate, ensure_demo_account
 from handlers.services.ledger_secret import bind_ledger_secret, is_bound
 from handlers.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
@@ -48,6 +34,41 @@ from handlers.settings import (
     contract_path,
     origins,
 )
+
+if TYPE_CHECKING:
+    from handlers.http import (
+        accounts,
+        cards,
+        clock,
+        disputes,
+        events,
+        faults,
+        health,
+        inboxes,
+        settlements,
+        snapshots,
+        test_cards,
+        transactions,
+        webhook_deliveries,
+        webhook_endpoints,
+    )
+else:
+    from handlers.http.late import (
+        accounts,
+        cards,
+        clock,
+        disputes,
+        events,
+        faults,
+        health,
+        inboxes,
+        settlements,
+        snapshots,
+        test_cards,
+        transactions,
+        webhook_deliveries,
+        webhook_endpoints,
+    )
 
 IDLE_CONNECTIONS_MAX: Final = 256
 """Connections to receivers that are kept for the next webhook: as many as there are attempts at once."""
@@ -73,6 +94,13 @@ HANDLERS: Final[dict[str, Handler]] = {
         payments.refund_payment,
         payments.void_payment,
         payments.increment_payment,
+        disputes.create_dispute,
+        disputes.list_disputes,
+        disputes.get_dispute,
+        disputes.submit_dispute_evidence,
+        disputes.accept_dispute,
+        disputes.escalate_dispute,
+        disputes.list_early_fraud_warnings,
         transactions.list_transactions,
         transactions.get_transaction,
         transactions.get_network_messages,
@@ -188,7 +216,8 @@ def build_local(
             access_log=access_log,
         )
         contract = load_contract(contract_path())
-        app = build_app(contract, HANDLERS, ports, authenticate=authenticate, options=options)
+        handlers = load_handlers(HANDLERS)
+        app = build_app(contract, handlers, ports, authenticate=authenticate, options=options)
         return LocalSandbox(ports, app, Dispatcher(ports, store, sender), sender)
     except BaseException:
         store.close()

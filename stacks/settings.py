@@ -1,7 +1,7 @@
 """The one place where Pulumi's configuration is read. Dev and prod differ in what is read here, and in nothing else.
 
 What cannot be used is refused by name, all of it at once and before anything is created: a setting that nobody knows, a
-value of the wrong kind, and combinations that would be regretted later. Set one with
+value of the wrong kind, and combinations that would be regretted later (`setting_rules.py`). Set one with
 `pulumi -s dev config set NAME VALUE`; next: `__main__.py`.
 """
 
@@ -15,6 +15,8 @@ from typing import Any, Final, Self
 import pulumi
 from pulumi.runtime import config as stored
 
+from stacks.setting_rules import complaints_about
+
 PROJECT: Final = "payments-sandbox"
 ROOT: Final = Path(__file__).resolve().parents[1]
 """The checkout: where paths in settings start."""
@@ -22,43 +24,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 CONTRACT: Final = ROOT / "openapi" / "payments.yaml"
 SETTLEMENT: Final = ROOT / "handlers" / "workers" / "settlement.asl.json"
 """The definition of the settlement's state machine, which lies beside its tasks."""
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-LOG_RETENTION_DAYS: Final = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-)
-"""What CloudWatch Logs can keep logs for."""
-
-FEED_SHARDS_MAX: Final = 99
-DELIVER_CONCURRENCY_MIN: Final = 2
-"""The least that an SQS event source mapping can be limited to."""
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-_SECRET: Final = re.compile(r"[0-9a-f]{64}")
-_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d+)?")
-_DOMAIN: Final = re.compile(r"([a-z0-9-]+\.)+[a-z]{2,}")
-_CERTIFICATE: Final = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+")
-_SCHEDULE: Final = re.compile(r"(cron|rate)\(.+\)")
 
 
 class SettingsError(Exception):
@@ -81,8 +46,8 @@ class StackSettings:
     owner: who answers for the stack; a tag of every resource.
 
     bundle: the archive of the Lambda functions, from the checkout on; `make bundle` builds it.
-    log_level: one of `LOG_LEVELS`, for all functions; `info` logs every request.
-    log_retention_days: how long logs are kept; one of `LOG_RETENTION_DAYS`.
+    log_level: debug, info, warning or error, for all functions; `info` logs every request.
+    log_retention_days: how long logs are kept; what CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, ...
     access_logs: whether API Gateway logs each request, those included that never reach a function.
     gateway_log_role: whether this stack gives API Gateway the role that access logs need. There is one for all APIs of an
         account and region, and it goes with its stack: of several stacks, switch it on in the one that stays.
@@ -207,7 +172,7 @@ class StackSettings:
         if complaints:
             raise _refusal(stack, complaints)
         settings = cls(stack=stack, region=region, **read)
-        if complaints := settings.complaints():
+        if complaints := complaints_about(settings):
             raise _refusal(stack, complaints)
         return settings
 
@@ -230,152 +195,6 @@ class StackSettings:
     def site_path(self) -> Path | None:
         """The static build to serve; None when none is configured."""
         return ROOT / self.site_directory if self.site_directory else None
-
-    def complaints(self) -> list[str]:
-        """What cannot be used of these settings, each by name."""
-        return [f"{name}: {expected}" for name, is_good, expected in self._rules() if not is_good]
-
-    def _rules(self) -> list[tuple[str, bool, str]]:
-        """Name, whether it holds, and what is expected."""
-        return [
-            ("stack", _fits(_NAME, self.stack), "lower-case letters, digits and hyphens, 20 at most"),
-            ("aws:region", _fits(_REGION, self.region), "must be set, to a region such as eu-central-1"),
-            (
-                "ledger_secret",
-                _fits(_SECRET, self.ledger_secret),
-                "must be 64 hexadecimal digits in lower case",
-            ),
-            *self._rules_of_production(),
-            ("owner", bool(self.owner.strip()), "must not be empty"),
-            ("log_level", self.log_level in LOG_LEVELS, f"must be one of {', '.join(LOG_LEVELS)}"),
-            (
-                "log_retention_days",
-                self.log_retention_days in LOG_RETENTION_DAYS,
-                f"must be one of {', '.join(map(str, LOG_RETENTION_DAYS))}",
-            ),
-            ("bundle", self.bundle_path.is_file(), f"{self.bundle} is not there; `make bundle` builds it"),
-            *self._rules_of_functions(),
-            *self._rules_of_the_table(),
-            *self._rules_of_the_api(),
-            (
-                "settlement_schedule",
-                _fits(_SCHEDULE, self.settlement_schedule),
-                "must be cron(...) or rate(...)",
-            ),
-            ("alarm_email", _fits_or_empty(_ADDRESS, self.alarm_email), "must be an address"),
-            ("budget_email", _fits_or_empty(_ADDRESS, self.budget_email), "must be an address"),
-            ("budget_usd", self.budget_usd >= 0, "must not be negative"),
-            ("budget_email", bool(self.budget_email) or not self.budget_usd, "must be set for a budget"),
-            ("budget_usd", bool(self.budget_usd) or not self.budget_email, "must be set for its address"),
-            (
-                "site_directory",
-                self.site_path is None or (self.site_path / "index.html").is_file(),
-                f"{self.site_directory} holds no index.html",
-            ),
-        ]
-
-    def _rules_of_production(self) -> list[tuple[str, bool, str]]:
-        named_so = self.stack.split("-")[0] in ("prod", "production")
-        relied_on = self.production or named_so
-        return [
-            ("production", self.production or not named_so, "must be true in a stack of this name"),
-            ("protect", self.protect or not relied_on, "must be true in production"),
-            (
-                "point_in_time_recovery",
-                self.point_in_time_recovery or not relied_on,
-                "must be true in production",
-            ),
-            ("alarm_email", bool(self.alarm_email) or not relied_on, "must be set in production"),
-            ("budget_usd", bool(self.budget_usd) or not relied_on, "must be set in production"),
-        ]
-
-    def _rules_of_functions(self) -> list[tuple[str, bool, str]]:
-        memory = "must be 128 to 10240"
-        return [
-            ("api_memory_mb", 128 <= self.api_memory_mb <= 10_240, memory),
-            ("worker_memory_mb", 128 <= self.worker_memory_mb <= 10_240, memory),
-            ("provisioned_concurrency", self.provisioned_concurrency >= 0, "must not be negative"),
-            (
-                "provisioned_concurrency",
-                not (self.snap_start and self.provisioned_concurrency),
-                "cannot be had together with snap_start",
-            ),
-            (
-                "provisioned_concurrency",
-                not self.concurrency_api or self.provisioned_concurrency <= self.concurrency_api,
-                "must not be more than concurrency_api",
-            ),
-            *(
-                (name, getattr(self, name) >= 0, "must not be negative")
-                for name in (
-                    "concurrency_api",
-                    "concurrency_relay",
-                    "concurrency_deliver",
-                    "concurrency_sweep",
-                    "concurrency_settlement",
-                )
-            ),
-            (
-                "concurrency_deliver",
-                self.concurrency_deliver == 0 or self.concurrency_deliver >= DELIVER_CONCURRENCY_MIN,
-                f"must be 0, or {DELIVER_CONCURRENCY_MIN} or more",
-            ),
-        ]
-
-    def _rules_of_the_table(self) -> list[tuple[str, bool, str]]:
-        return [
-            ("feed_shards", 1 <= self.feed_shards <= FEED_SHARDS_MAX, f"must be 1 to {FEED_SHARDS_MAX}"),
-            ("table_write_units_max", self.table_write_units_max >= 1, "must be at least 1"),
-            ("table_read_units_max", self.table_read_units_max >= 1, "must be at least 1"),
-            (
-                "table_warm_write_units",
-                self.table_warm_write_units == 0 or self.table_warm_write_units >= 4000,
-                "must be 0, or 4000 or more",
-            ),
-            (
-                "table_warm_read_units",
-                self.table_warm_read_units == 0 or self.table_warm_read_units >= 12_000,
-                "must be 0, or 12000 or more",
-            ),
-        ]
-
-    def _rules_of_the_api(self) -> list[tuple[str, bool, str]]:
-        return [
-            *(
-                (name, getattr(self, name) >= 1, "must be at least 1")
-                for name in (
-                    "default_plan_requests_per_minute",
-                    "default_plan_burst",
-                    "demo_plan_requests_per_second",
-                    "demo_plan_burst",
-                    "stage_requests_per_second",
-                    "stage_burst",
-                    "accounts_per_second",
-                    "accounts_burst",
-                )
-            ),
-            (
-                "cors_origins",
-                all(_fits(_ORIGIN, origin) for origin in self.cors_origins),
-                "must be origins such as https://example.com, without a path",
-            ),
-            ("domain_name", _fits_or_empty(_DOMAIN, self.domain_name), "must be a domain name"),
-            (
-                "certificate_arn",
-                _fits_or_empty(_CERTIFICATE, self.certificate_arn),
-                "must be the ARN of a certificate",
-            ),
-            (
-                "certificate_arn",
-                bool(self.certificate_arn) == bool(self.domain_name),
-                "must be set when domain_name is, and only then",
-            ),
-            (
-                "hosted_zone_id",
-                not self.hosted_zone_id or bool(self.domain_name),
-                "is of no use without domain_name",
-            ),
-        ]
 
 
 def _read_flag(text: str) -> bool:
@@ -406,14 +225,6 @@ _READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
     bool: _read_flag,
     tuple[str, ...]: _read_list,
 }
-
-
-def _fits(pattern: re.Pattern[str], text: str) -> bool:
-    return pattern.fullmatch(text) is not None
-
-
-def _fits_or_empty(pattern: re.Pattern[str], text: str) -> bool:
-    return not text or _fits(pattern, text)
 
 
 def _refusal(stack: str, complaints: list[str]) -> SettingsError:

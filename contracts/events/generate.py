@@ -34,9 +34,56 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "payment.increment_declined": "An increment was declined: no more is held than before.",
     "payment.expired": "An authorization's time is over: what was still held has been given back.",
     "settlement.completed": "What was owed for a set of captures and refunds, less fees, has been paid out.",
+    "payment.refund_initiated": "A refund is on its way; whether it arrives is told later.",
+    "payment.refund_succeeded": "A refund that was on its way has arrived.",
+    "payment.refund_failed": "The cardholder's bank has returned a refund: the money is back.",
+    "payment.chargeback_created": "A dispute has taken captured money back to the cardholder.",
+    "payment.chargeback_reversed": "A dispute was won: the money is back.",
+    "dispute.opened": "A cardholder disputes a payment, or the cardholder's bank asks about it.",
+    "dispute.updated": "Evidence was saved or submitted.",
+    "dispute.escalated": "An inquiry has become a dispute.",
+    "dispute.closed": "A dispute was won or lost, or an inquiry is over.",
+    "early_fraud_warning.created": "An issuer has reported a payment as fraud; nobody disputes it yet.",
+    "early_fraud_warning.closed": "Nothing is left of a payment that a fraud report could still lead to a dispute of.",
     "webhook_endpoint.disabled": "Nothing is sent to an endpoint any more, as it is gone or has failed for five days.",
     "webhook_endpoint.tested": "A test or a probe of one endpoint; nothing has happened.",
 }
+
+COMPONENTS: Final[Mapping[str, str]] = {
+    "endpoint_disabled": "EndpointDisabled",
+    "settlement_completed": "Settlement",
+    "refund_initiated": "Refund",
+    "refund_success": "Refund",
+    "refund_failure": "RefundFailure",
+    "chargeback_reversal": "ChargebackReversal",
+    "dispute_opened": "Dispute",
+    "dispute_updated": "Dispute",
+    "dispute_escalated": "Dispute",
+    "dispute_closed": "Dispute",
+    "early_fraud_warning_created": "EarlyFraudWarning",
+    "early_fraud_warning_closed": "EarlyFraudWarning",
+}
+"""Kind of a record to the component that its payload is; of all others it is the kind itself, with a capital."""
+
+OUTCOMES: Final[Mapping[str, str]] = {"authorization": "authorized", "refund_initiated": "pending"}
+"""Kind of an entry to the status of one that is not declined; of all others `succeeded`."""
+
+_OPEN: Final = ("warning_needs_response", "warning_under_review", "needs_response", "under_review")
+
+NARROWED: Final[Mapping[str, Json]] = {
+    "endpoint_disabled": {},
+    "settlement_completed": {"status": {"const": "completed"}, "payout": {"type": "object"}},
+    "dispute_opened": {
+        "status": {"enum": ["warning_needs_response", "needs_response"]},
+        "evidence": {"maxProperties": 0},
+    },
+    "dispute_updated": {"status": {"enum": [*_OPEN]}, "evidence": {"minProperties": 1}},
+    "dispute_escalated": {"status": {"const": "needs_response"}, "inquiry": {"const": True}},
+    "dispute_closed": {"status": {"enum": ["warning_closed", "won", "lost"]}},
+    "early_fraud_warning_created": {"actionable": {"const": True}},
+    "early_fraud_warning_closed": {"actionable": {"const": False}},
+}
+"""Kind of a record whose payload is no transaction to what the type says about it, beyond what the component does."""
 
 _NOT_JSON_SCHEMA: Final = frozenset(
     {"nullable", "discriminator", "example", "examples", "xml", "externalDocs"}
@@ -48,13 +95,9 @@ def event_schemas(contract: Mapping[str, Any]) -> dict[str, Json]:
     components = contract["components"]["schemas"]
     schemas = {}
     for (kind, declined), event_type in EVENT_TYPES.items():
-        if kind == "endpoint_disabled":
-            schemas[event_type] = _schema(components, event_type, "EndpointDisabled", {})
-        elif kind == "settlement_completed":
-            narrowed = {"properties": {"status": {"const": "completed"}, "payout": {"type": "object"}}}
-            schemas[event_type] = _schema(components, event_type, "Settlement", narrowed)
-        else:
-            schemas[event_type] = _schema(components, event_type, kind.capitalize(), _outcome(kind, declined))
+        component = COMPONENTS.get(kind, kind.capitalize())
+        narrowed = NARROWED[kind] if kind in NARROWED else _outcome(kind, declined)
+        schemas[event_type] = _schema(components, event_type, component, narrowed)
     schemas[TEST_EVENT_TYPE] = _schema(components, TEST_EVENT_TYPE, "EndpointTested", {})
     return schemas
 
@@ -76,14 +119,14 @@ def main() -> None:
 
 def _outcome(kind: str, declined: bool) -> Json:
     """What the type says about its transaction, beyond what the component does."""
-    status = "declined" if declined else "authorized" if kind == "authorization" else "succeeded"
-    return {
-        "properties": {"status": {"const": status}, "decline": {"type": "object" if declined else "null"}}
-    }
+    status = "declined" if declined else OUTCOMES.get(kind, "succeeded")
+    return {"status": {"const": status}, "decline": {"type": "object" if declined else "null"}}
 
 
 def _schema(components: Mapping[str, Json], event_type: str, component: str, narrowed: Json) -> Json:
-    data: Json = {"$ref": DEFINITION + component, **narrowed}
+    data: Json = {"$ref": DEFINITION + component}
+    if narrowed:
+        data["properties"] = narrowed
     whole: Json = {
         "$schema": DRAFT,
         "$id": f"urn:payments-sandbox:event:{event_type}",

@@ -14,6 +14,7 @@ import os
 import re
 import zlib
 from collections import deque
+from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,16 @@ EXAMPLE_CURSOR: Final = (
 """A cursor as `handlers/services/listings.py` makes them, for when no listing was long enough to give one."""
 
 MONEY_PATHS: Final = frozenset({"/v1/capture", "/v1/refund", "/v1/void", "/v1/increment"})
+DISPUTES_PATH: Final = "/v1/disputes"
+TAKING_BACK: Final = frozenset({"/v1/refund", DISPUTES_PATH})
+"""What needs a captured payment; all else needs one that holds something."""
+
+OPEN_TO: Final = {
+    "/v1/disputes/{dispute_id}/evidence": ("needs_response", "warning_needs_response"),
+    "/v1/disputes/{dispute_id}/accept": ("needs_response",),
+    "/v1/disputes/{dispute_id}/escalate": ("warning_needs_response", "warning_under_review"),
+}
+"""Operation to the statuses of the disputes that are open to it."""
 YEARS_S: Final = 315_576_000
 """The furthest that one request moves the clock."""
 
@@ -48,7 +59,7 @@ ID_CHARACTERS_MAX: Final = 64
 KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3, "/v1/snapshots": 3}
 """How many of the newest of each are kept. An account can have twenty; then only 409 would be tested."""
 
-PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "snapshot_id")
+PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "settlement_id", "snapshot_id")
 MADE_IDS: Final = ("key_id", "endpoint_id", "snapshot_id")
 DELIVERIES_KEPT: Final = 20
 
@@ -57,9 +68,12 @@ _deliveries: dict[str, str] = {}
 """Delivery to endpoint."""
 _held: dict[str, None] = {}
 _captured: dict[str, None] = {}
+_disputes: dict[str, str] = {}
+"""Dispute to its status, when it was last heard of."""
 _cursors: deque[str] = deque(maxlen=20)
 _address: deque[str] = deque(maxlen=1)
 """Of the sandbox, once it has answered."""
+_keys = count(1)
 _made: dict[str, deque[str]] = {path: deque() for path in KEPT}
 
 
@@ -69,10 +83,11 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
     take_receiver(case)
     slow_time(case)
     tame_faults(case)
-    name_anew(case)
-    take_authorization(case)
     take_ids(case)
     restore_the_present(case)
+    take_dispute(case)
+    name_anew(case)
+    take_authorization(case)
     take_cursor(case)
 
 
@@ -80,7 +95,9 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
 def after_call(_context: HookContext, case: AnyCase, response: Response) -> None:
     """Remember what the sandbox gave out."""
     url = urlsplit(str(response.request.url))
-    _address.append(f"{url.scheme}://{url.netloc}")
+    # A deployed sandbox has the name of its stage before the contract's paths.
+    base_path = url.path.partition("/v1/")[0]
+    _address.append(f"{url.scheme}://{url.netloc}{base_path}")
     note_ids(case, response)
     match case.method, case.path, response.status_code:
         case "POST", "/v1/authorize", 201:
@@ -89,9 +106,13 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
                 _held[answer["transaction_id"]] = None
         case "POST", path, 201 if path in MONEY_PATHS:
             note_balance(response.json())
-        case "POST", path, 409 if path in MONEY_PATHS and isinstance(case.body, dict):
+        case "POST", path, 409 if path in MONEY_PATHS | TAKING_BACK and isinstance(case.body, dict):
             forget(path, case.body.get("authorization_id"))
-        case "GET", _, 200:
+        case "POST", path, 200 | 201 if path == DISPUTES_PATH or path in OPEN_TO:
+            note_dispute(response.json())
+        case "POST", path, 409 if path in OPEN_TO:
+            _disputes.pop(str(case.path_parameters.get("dispute_id")), None)
+        case "GET", _, 200 if is_json(response):
             note_cursor(response.json())
         case "POST", path, 201 if path in KEPT:
             answer = response.json()
@@ -156,7 +177,8 @@ def name_anew(case: AnyCase) -> None:
     """
     key = case.headers.get(KEY_HEADER)
     if isinstance(key, str) and (key == EXAMPLE_KEY or SHORT_KEY.fullmatch(key)):
-        request = repr((case.path, key, case.headers.get(SIMULATE_HEADER), case.body))
+        place = (case.path, case.path_parameters.get("dispute_id"))
+        request = repr((place, key, case.headers.get(SIMULATE_HEADER), case.body))
         case.headers[KEY_HEADER] = "fuzz-" + hashlib.sha256(request.encode("utf-8", "replace")).hexdigest()
 
 
@@ -165,8 +187,8 @@ def take_authorization(case: AnyCase) -> None:
 
     Not in stateful scenarios, where the links bring real ids along.
     """
-    known = _captured if case.path == "/v1/refund" else _held
-    if case.path not in MONEY_PATHS or not known or is_stateful(case):
+    known = _captured if case.path in TAKING_BACK else _held
+    if case.path not in MONEY_PATHS | TAKING_BACK or not known or is_stateful(case):
         return
     if not isinstance(case.body, dict) or "authorization_id" not in case.body:
         return
@@ -179,6 +201,8 @@ def take_ids(case: AnyCase) -> None:
         return
     if "delivery_id" in case.path_parameters and not _deliveries and _ids["endpoint_id"]:
         make_delivery()
+    if "settlement_id" in case.path_parameters and not _ids["settlement_id"] and _address:
+        make_settlement()
     for name, known in {**_ids, "delivery_id": _deliveries}.items():
         if known and name in case.path_parameters:
             case.path_parameters[name] = replacement(case.path_parameters[name], list(known))
@@ -186,6 +210,30 @@ def take_ids(case: AnyCase) -> None:
     if case.method == "DELETE" and last == [case.path_parameters.get("endpoint_id")]:
         # Without any endpoint there would be nothing to deliver to.
         case.path_parameters["endpoint_id"] = "we_another"
+
+
+def take_dispute(case: AnyCase) -> None:
+    """Replace most made-up ids of disputes by one that is open to the operation. The others test 404."""
+    if is_stateful(case) or "dispute_id" not in case.path_parameters:
+        return
+    statuses = OPEN_TO.get(case.path, tuple(_disputes.values()))
+    known = [dispute_id for dispute_id, status in _disputes.items() if status in statuses]
+    if not known:
+        # Schemathesis asks about disputes before it opens any, and closes them as soon as they are open.
+        known = make_dispute(inquiry="warning_under_review" in statuses)
+    if known:
+        case.path_parameters["dispute_id"] = replacement(case.path_parameters["dispute_id"], known)
+
+
+def make_dispute(*, inquiry: bool) -> list[str]:
+    """Have a payment captured and disputed; answers the dispute's id, unless the sandbox has not answered yet."""
+    if not _address:
+        return []
+    key = {KEY_HEADER: f"fuzz-dispute-{next(_keys)}"}
+    body = {**capture_payment(key), "reason": "general", "inquiry": inquiry}
+    dispute = _as_a_caller("POST", DISPUTES_PATH, json=body, headers=key).json()
+    note_dispute(dispute)
+    return [dispute["dispute_id"]]
 
 
 def make_delivery() -> None:
@@ -205,6 +253,23 @@ def restore_the_present(case: AnyCase) -> None:
             case.path_parameters["snapshot_id"] = taken.json()["snapshot_id"]
             _made["/v1/snapshots"].append(taken.json()["snapshot_id"])
             delete_old("/v1/snapshots")
+
+
+def make_settlement() -> None:
+    """Have a payment settled: most of what Schemathesis captures, it captures after it has asked for settlements."""
+    capture_payment({KEY_HEADER: "fuzz-settlement"})
+    made = _as_a_caller("POST", "/v1/settlements", json={"discrepancies": ["late_fee"]}).json()
+    _ids["settlement_id"].extend(settlement["settlement_id"] for settlement in made["data"])
+
+
+def capture_payment(key: dict[str, str]) -> dict[str, Any]:
+    """Have a payment captured under the key; answers what names its authorization."""
+    card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2050}
+    body: dict[str, Any] = {"amount": 1000, "currency": "EUR", "card": card}
+    paid = _as_a_caller("POST", "/v1/authorize", json=body, headers=key).json()
+    about = {"authorization_id": paid["transaction_id"]}
+    _as_a_caller("POST", "/v1/capture", json=about, headers=key)
+    return about
 
 
 def replacement(given: Any, known: list[str]) -> Any:
@@ -230,12 +295,17 @@ def is_stateful(case: AnyCase) -> bool:
     return case.meta is not None and case.meta.phase.name == "stateful"
 
 
+def is_json(response: Response) -> bool:
+    """A settlement's report may be a CSV."""
+    return response.headers["content-type"] == ["application/json"]
+
+
 def note_ids(case: AnyCase, response: Response) -> None:
     """Keep the ids of an answer, or of the entries of a page; forget what is deleted."""
     if case.method == "DELETE" and response.status_code == 204:
         forget_endpoint(case.path_parameters.get("endpoint_id"))
         forget_snapshot(case.path_parameters.get("snapshot_id"))
-    elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202):
+    elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202) and is_json(response):
         answer = response.json()
         page = answer.get("data")
         for entry in reversed(page) if isinstance(page, list) else [answer]:
@@ -245,7 +315,8 @@ def note_ids(case: AnyCase, response: Response) -> None:
                     _deliveries[entry["delivery_id"]] = entry["endpoint_id"]
                 continue
             for name, known in _ids.items():
-                if name in entry and entry[name] not in known:
+                # An entry that is not settled yet has no settlement.
+                if entry.get(name) is not None and entry[name] not in known:
                     known.append(entry[name])
         for oldest in list(_deliveries)[:-DELIVERIES_KEPT]:
             del _deliveries[oldest]
@@ -265,6 +336,11 @@ def forget_snapshot(snapshot_id: Any) -> None:
         _ids["snapshot_id"].remove(snapshot_id)
 
 
+def note_dispute(dispute: dict[str, Any]) -> None:
+    """Keep a dispute, as what happened to it has left it."""
+    _disputes[dispute["dispute_id"]] = dispute["status"]
+
+
 def note_balance(answer: dict[str, Any]) -> None:
     """Sort the answer's authorization by what can still be done with it."""
     authorization_id = answer["authorization_id"]
@@ -277,7 +353,7 @@ def note_balance(answer: dict[str, Any]) -> None:
 def forget(path: str, authorization_id: object) -> None:
     """Leave out an authorization whose state has forbidden the operation once."""
     if isinstance(authorization_id, str):
-        (_captured if path == "/v1/refund" else _held).pop(authorization_id, None)
+        (_captured if path in TAKING_BACK else _held).pop(authorization_id, None)
 
 
 def note_cursor(page: dict[str, Any]) -> None:
@@ -296,7 +372,9 @@ def delete_old(path: str) -> None:
         _as_a_caller("DELETE", f"{path}/{oldest}")
 
 
-def _as_a_caller(method: str, path: str, *, json: Any = None) -> requests.Response:
+def _as_a_caller(
+    method: str, path: str, *, json: Any = None, headers: dict[str, str] | None = None
+) -> requests.Response:
     """A request beside those of Schemathesis."""
-    headers = {"x-api-key": os.environ["FUZZ_API_KEY"]}
-    return requests.request(method, _address[-1] + path, headers=headers, json=json, timeout=30)
+    own = {"x-api-key": os.environ["FUZZ_API_KEY"], **(headers or {})}
+    return requests.request(method, _address[-1] + path, json=json, headers=own, timeout=30)

@@ -1,13 +1,14 @@
 """The state machine of an authorization: what may be captured, refunded, voided or added, and what that leaves.
 
-Invariant, under any order of operations: authorized >= captured + released, captured >= refunded, all >= 0.
+Invariant, under any order of operations: authorized >= captured + released, captured >= refunded + disputed, all >= 0.
 
     declined                              (nothing was ever held)
     authorized --increment--> authorized
     authorized --capture----> partially_captured --capture--> captured
     authorized --void-------> voided       partially_captured --void, final capture--> captured
     authorized --7 days-----> expired      partially_captured --7 days--> captured
-    captured money --refund-> the status stays; `refunded` grows
+    captured money --refund-> the status stays; `refunded` grows, and shrinks again when a refund fails
+    captured money --chargeback-> the status stays; `disputed` grows, and shrinks again when it is reversed
 
 Nothing here reads a clock or a store: functions take the authorization and the time, and answer the new totals or raise
 the conflict.
@@ -20,12 +21,15 @@ from typing import Final
 from handlers.domain.errors import (
     AmountExceedsAuthorized,
     AmountExceedsCaptured,
+    AmountExceedsDisputable,
     AmountTooLarge,
     AuthorizationNotCapturable,
+    AuthorizationNotDisputable,
     AuthorizationNotIncrementable,
     AuthorizationNotRefundable,
     AuthorizationNotVoidable,
     EntryLimitReached,
+    PaymentDisputed,
     StateConflict,
 )
 from handlers.domain.moments import DAY_MS
@@ -36,7 +40,12 @@ VALIDITY_MS: Final = 7 * DAY_MS
 """How long a card-not-present authorization can be captured. Source: Visa and Mastercard processing rules."""
 
 ENTRIES_MAX: Final = 99
-"""How many entries may follow an authorization: with it, as many as one read of the ledger fetches."""
+"""From how many entries on clients can add no more to an authorization: with it, as many as one read of the ledger
+fetches. What time and the network add is not held up by that."""
+
+
+DISPUTES_MAX: Final = 20
+"""How often an authorization can be disputed, inquiries included: with all that a refund then closes, one atomic write."""
 
 
 class Status(StrEnum):
@@ -53,12 +62,13 @@ class Status(StrEnum):
 @value_type
 class Totals:
     """Running totals in minor units. released: held once, given back uncaptured by a void, a final capture or
-    an expiry."""
+    an expiry. disputed: charged back, and not given back by a reversal."""
 
     authorized: int = 0
     captured: int = 0
     refunded: int = 0
     released: int = 0
+    disputed: int = 0
 
     @property
     def held(self) -> int:
@@ -67,7 +77,8 @@ class Totals:
 
     @property
     def refundable(self) -> int:
-        return self.captured - self.refunded
+        """What can still be refunded; and disputed, which takes it just the same."""
+        return self.captured - self.refunded - self.disputed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class Authorization:
     totals: Totals
     entry_count: int = 0
     expired: bool = False
+    dispute_count: int = 0
 
     def lapsed(self, now_ms: int) -> bool:
         """Whether its validity has ended; what is held then can no longer be captured."""
@@ -139,19 +151,64 @@ def plan_capture(authorization: Authorization, amount: int | None, *, final: boo
 def plan_refund(authorization: Authorization, amount: int | None, *, now_ms: int) -> Movement:
     """Refund `amount` of what was captured, or all that is left of it.
 
-    Raises, by precedence: AuthorizationNotRefundable (nothing captured, or all refunded), EntryLimitReached,
+    Raises, by precedence: PaymentDisputed (all that is left was charged back), AuthorizationNotRefundable (nothing
+    captured, or all refunded), EntryLimitReached, PaymentDisputed (so much is left only with what was charged back),
     AmountExceedsCaptured.
     """
-    refundable = authorization.totals.refundable
+    totals = authorization.totals
+    refundable = totals.refundable
+    if totals.disputed and not refundable:
+        raise _disputed(authorization)
     _require(authorization, refundable > 0, AuthorizationNotRefundable, "refunded", now_ms)
     if amount is None:
         amount = refundable
+    if refundable < amount <= refundable + totals.disputed:
+        raise _disputed(authorization)
     if amount > refundable:
         left = format_amount(refundable, authorization.currency)
         raise AmountExceedsCaptured(
             f"At most {left} can still be refunded.", facts={"refundable_amount": refundable}
         )
-    return Movement(amount, replace(authorization.totals, refunded=authorization.totals.refunded + amount))
+    return Movement(amount, replace(totals, refunded=totals.refunded + amount))
+
+
+def plan_refund_failure(authorization: Authorization, amount: int) -> Movement:
+    """Take back a refund that failed."""
+    totals = authorization.totals
+    return Movement(amount, replace(totals, refunded=totals.refunded - amount))
+
+
+def plan_dispute(authorization: Authorization, amount: int | None, *, now_ms: int) -> int:
+    """What a new dispute, or inquiry, is about: `amount`, or all that was captured and is left.
+
+    Raises, by precedence: AuthorizationNotDisputable (nothing captured, or all refunded or charged back),
+    EntryLimitReached, AmountExceedsDisputable.
+    """
+    disputable = authorization.totals.refundable
+    _require(authorization, disputable > 0, AuthorizationNotDisputable, "disputed", now_ms)
+    if authorization.dispute_count >= DISPUTES_MAX:
+        raise EntryLimitReached(f"An authorization can be disputed at most {DISPUTES_MAX} times.")
+    if amount is None:
+        return disputable
+    if amount > disputable:
+        left = format_amount(disputable, authorization.currency)
+        raise AmountExceedsDisputable(
+            f"At most {left} can be disputed.", facts={"disputable_amount": disputable}
+        )
+    return amount
+
+
+def plan_chargeback(authorization: Authorization, amount: int) -> Movement | None:
+    """Charge back `amount`, or what is left of it; None when nothing is."""
+    totals = authorization.totals
+    amount = min(amount, totals.refundable)
+    return Movement(amount, replace(totals, disputed=totals.disputed + amount)) if amount else None
+
+
+def plan_chargeback_reversal(authorization: Authorization, amount: int) -> Movement:
+    """Give back what was charged back."""
+    totals = authorization.totals
+    return Movement(amount, replace(totals, disputed=totals.disputed - amount))
 
 
 def plan_void(authorization: Authorization, *, now_ms: int) -> Movement:
@@ -189,6 +246,15 @@ def plan_increment(authorization: Authorization, amount: int, *, now_ms: int) ->
             facts={"incrementable_amount": most},
         )
     return Movement(amount, replace(totals, authorized=totals.authorized + amount))
+
+
+def _disputed(authorization: Authorization) -> PaymentDisputed:
+    totals = authorization.totals
+    taken = format_amount(totals.disputed, authorization.currency)
+    return PaymentDisputed(
+        f"{taken} of the payment have been charged back, which refunds them already.",
+        facts={"refundable_amount": totals.refundable, "disputed_amount": totals.disputed},
+    )
 
 
 def _require(

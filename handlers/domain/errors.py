@@ -11,13 +11,15 @@
     │   ├── TransactionNotFound
     │   ├── CardNotFound
     │   ├── ApiKeyNotFound
-    │   ├── SettlementNotFound, SnapshotNotFound
+    │   ├── SettlementNotFound, DisputeNotFound, SnapshotNotFound
     │   └── WebhookEndpointNotFound, WebhookDeliveryNotFound, EventNotFound, InboxNotFound
     ├── StateConflict                      the request is well formed, the object's state refuses it
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
     │   ├── AmountExceedsAuthorized, AmountExceedsCaptured, AmountTooLarge
     │   ├── EntryLimitReached
     │   ├── ClockNotAhead
+    │   ├── AuthorizationNotDisputable, AmountExceedsDisputable, PaymentDisputed
+    │   ├── DisputeNotAnswerable, DisputeNotAcceptable, DisputeNotEscalatable
     │   ├── AuthorizationBusy, AccountBusy lost too many races; the conflicts worth retrying
     │   ├── SettlementInProgress
     │   ├── ApiKeyLimitReached, OwnApiKey
@@ -162,6 +164,11 @@ class SnapshotNotFound(NotFound):
     title = "No such snapshot"
 
 
+class DisputeNotFound(NotFound):
+    code = "dispute_not_found"
+    title = "No such dispute"
+
+
 class StateConflict(SandboxError):
     """Base of the refusals that follow from the state that the object is in."""
 
@@ -209,6 +216,36 @@ class EntryLimitReached(StateConflict):
 class ClockNotAhead(StateConflict):
     code = "clock_not_ahead"
     title = "The account's clock is past that time"
+
+
+class AuthorizationNotDisputable(StateConflict):
+    code = "authorization_not_disputable"
+    title = "The authorization cannot be disputed"
+
+
+class AmountExceedsDisputable(StateConflict):
+    code = "amount_exceeds_disputable"
+    title = "The amount is more than what is left to dispute"
+
+
+class PaymentDisputed(StateConflict):
+    code = "payment_disputed"
+    title = "The amount has been charged back"
+
+
+class DisputeNotAnswerable(StateConflict):
+    code = "dispute_not_answerable"
+    title = "The dispute takes no evidence"
+
+
+class DisputeNotAcceptable(StateConflict):
+    code = "dispute_not_acceptable"
+    title = "The dispute cannot be accepted"
+
+
+class DisputeNotEscalatable(StateConflict):
+    code = "dispute_not_escalatable"
+    title = "The dispute cannot be escalated"
 
 
 class AuthorizationBusy(StateConflict):

@@ -25,8 +25,21 @@ PREFIXES: Final = {
     "void": "void_",
     "increment": "inc_",
     "expiry": "exp_",
+    "chargeback": "chb_",
+    "chargeback_reversal": "chr_",
+    "refund_failure": "rff_",
 }
 """The kind of an entry to the prefix of its id."""
+
+OBJECT_PREFIXES: Final = {
+    "dispute": "dsp_",
+    "dispute_change": "dch_",
+    "early_fraud_warning": "efw_",
+    "early_fraud_warning_change": "efc_",
+    "refund_timer": "rft_",
+    "refund_success": "rfs_",
+}
+"""The kind of what is no entry of the ledger, but whose id follows from something all the same, to the prefix of its id."""
 
 ACQUIRER_BIN: Final = "400000"
 """The acquirer that the sandbox plays."""
@@ -86,6 +99,14 @@ def identify_settlement(
     message = f"settlement\0{account_id}\0{currency}\0{batch}\0{number}"
     digits = hmac.digest(secret, message.encode(), "sha256").hex()[:_ID_DIGITS]
     return SettlementIdentity("stl_" + digits, "po_" + digits, "stlc_" + digits)
+
+
+def identify_object(secret: bytes, account_id: str, kind: str, name: str, *, generation: int = 0) -> str:
+    """The id of what this name stands for in the account. generation: how often the name was used and forgotten before."""
+    message = f"object\0{account_id}\0{kind}\0{name}"
+    if generation:
+        message += f"\0{generation}"
+    return OBJECT_PREFIXES[kind] + _keyed_hash(secret, message.encode())[:_ID_DIGITS]
 
 
 def identify_card(secret: bytes, account_id: str, number: str) -> CardId:

@@ -76,12 +76,7 @@ ELEMENTS: Final[Mapping[int, DataElement]] = {
 }
 """The data elements that the sandbox's messages use, by number. The PAN is `n ..19` in the standard; masked it is text."""
 
-TYPE_NAMES: Final = {
-    "00": "request",
-    "10": "response",
-    "20": "advice",
-    "30": "advice response",
-}
+FUNCTION_NAMES: Final = {"0": "request", "1": "response", "2": "advice", "3": "advice response"}
 CLASS_NAMES: Final = {"1": "Authorization", "2": "Financial", "4": "Reversal"}
 
 PURCHASE: Final = "000000"
@@ -113,7 +108,7 @@ class Message:
     @property
     def name(self) -> str:
         """`0420` is `Reversal advice`."""
-        return f"{CLASS_NAMES[self.message_type[1]]} {TYPE_NAMES[self.message_type[2:]]}"
+        return f"{CLASS_NAMES[self.message_type[1]]} {FUNCTION_NAMES[self.message_type[2]]}"
 
 
 def make_message(message_type: str, elements: Mapping[int, str | None]) -> Message:

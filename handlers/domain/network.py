@@ -97,8 +97,14 @@ MESSAGE_TYPES: Final = {
     "refund": "0200",
     "void": "0400",
     "expiry": "0420",
+    "chargeback": "0422",
+    "chargeback_reversal": "0220",
+    "refund_failure": "0420",
 }
-"""Kind of entry to the ISO 8583 message type that asks for it."""
+"""Kind of entry to the ISO 8583 message type that asks for it.
+
+A chargeback is the issuer's advice in the class of reversals; what undoes it is the acquirer's presentment anew. Networks
+carry both in clearing files rather than in messages, so these are the sandbox's reading of ISO 8583."""
 
 AVS_RESULTS: Final = {
     "Y": "street and postal code match",

@@ -2,7 +2,7 @@
 
 `cardholder_available`  what the cardholder can still spend, as far as this payment is concerned;
 `cardholder_held`       what the issuer holds for the merchant: the uncaptured part of an authorization;
-`merchant_receivable`   what the acquirer owes the merchant: captured less refunded;
+`merchant_receivable`   what the acquirer owes the merchant: captured less refunded and charged back;
 `acquirer_fees`         what the acquirer keeps of that when it settles;
 `merchant_payable`      what is left, on its way to the merchant;
 `merchant_bank`         what has been paid out.
@@ -63,6 +63,21 @@ def settlement(gross: int, fees: int) -> list[Posting]:
 def payout(net: int) -> list[Posting]:
     """What a settlement left to be paid is paid; a negative amount is collected from the merchant's bank account."""
     return [(MERCHANT_PAYABLE, -net), (MERCHANT_BANK, net)]
+
+
+def refund_failure(amount: int) -> list[Posting]:
+    """A refund that failed: the money comes back from the cardholder's bank."""
+    return [(CARDHOLDER_AVAILABLE, -amount), (MERCHANT_RECEIVABLE, amount)]
+
+
+def chargeback(amount: int) -> list[Posting]:
+    """A dispute opens: the cardholder has the money back. What it costs besides is taken when it is settled."""
+    return refund(amount)
+
+
+def chargeback_reversal(amount: int) -> list[Posting]:
+    """A dispute is won: the merchant has the money back."""
+    return refund_failure(amount)
 
 
 def balance_of(postings: Sequence[Posting], ledger_account: str) -> int:

@@ -12,7 +12,7 @@ from typing import Final
 
 from handlers.domain.moments import DAY_MS, MINUTE_MS
 
-SETTLED_KINDS: Final = frozenset({"capture", "refund"})
+SETTLED_KINDS: Final = frozenset({"capture", "refund", "refund_failure", "chargeback", "chargeback_reversal"})
 """The kinds of entries that move what the acquirer owes the merchant, and so are settled unless they were declined."""
 
 FEE_ADJUSTMENT: Final = "fee_adjustment"

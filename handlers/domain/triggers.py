@@ -46,13 +46,19 @@ RISK_LEVELS: Final = ("normal", "elevated", "highest")
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What a trigger asks for. None leaves the matter to the card. capture_decline: what later captures answer."""
+    """What a trigger asks for. None leaves the matter to the card.
+
+    capture_decline: what later captures answer. after_capture: what follows the first capture (`disputes.OPENINGS`).
+    refund_course: which course refunds take (`refund_courses.REFUND_COURSES`). The last two belong to test cards only.
+    """
 
     decline: Decline | None = None
     cvc_result: str | None = None
     avs_result: str | None = None
     risk_level: str | None = None
     capture_decline: str | None = None
+    after_capture: str | None = None
+    refund_course: str | None = None
 
     @property
     def only_outcome(self) -> bool:
@@ -77,6 +83,14 @@ class TestCard:
     line1_matches: bool = True
     postal_code_matches: bool = True
     needs_cvc: bool = False
+
+
+def _after_capture(number: str, rule: str, description: str) -> TestCard:
+    return TestCard(number, rule, description, Instruction(after_capture=rule))
+
+
+def _refunding(number: str, rule: str, description: str) -> TestCard:
+    return TestCard(number, rule, description, Instruction(refund_course=rule))
 
 
 def _declining(number: str, decline_code: str) -> TestCard:
@@ -173,6 +187,34 @@ TEST_CARDS: Final[dict[str, TestCard]] = {
             "Approved with elevated risk.",
             Instruction(risk_level="elevated"),
         ),
+        _after_capture(
+            "4000000000000259",
+            "disputed_fraudulent",
+            "Approved; its first capture is disputed as fraudulent.",
+        ),
+        _after_capture(
+            "4000000000002685",
+            "disputed_product_not_received",
+            "Approved; its first capture is disputed as not received.",
+        ),
+        _after_capture(
+            "4000000000001976", "inquired", "Approved; its first capture brings about an inquiry."
+        ),
+        _after_capture(
+            "4000000000005423",
+            "early_fraud_warning",
+            "Approved; its first capture brings about an early fraud warning.",
+        ),
+        _refunding(
+            "4000000000007726",
+            "refund_pending_then_succeeded",
+            "Approved; refunds are pending for five minutes, then succeed.",
+        ),
+        _refunding(
+            "4000000000005126",
+            "refund_succeeded_then_failed",
+            "Approved; refunds succeed, and fail five minutes later.",
+        ),
     )
 }
 
@@ -195,6 +237,8 @@ class Decision(NamedTuple):
     risk_level: str
     capture_decline: str | None
     simulation: Simulation
+    after_capture: str | None = None
+    refund_course: str | None = None
 
 
 NO_TRIGGER: Final = Simulation("none", PLAIN)
@@ -259,6 +303,8 @@ def decide_authorization(
         risk_level=instruction.risk_level or "normal",
         capture_decline=instruction.capture_decline,
         simulation=simulation,
+        after_capture=instruction.after_capture,
+        refund_course=instruction.refund_course,
     )
 
 
@@ -300,6 +346,22 @@ def decide_operation(simulate: str | None, standing_decline: str | None) -> tupl
     if standing_decline is not None:
         return decline_for(standing_decline), Simulation("authorization", f"capture={standing_decline}")
     return None, NO_TRIGGER
+
+
+def decide_refund(
+    simulate: str | None, standing_course: str | None
+) -> tuple[Decline | None, Simulation, str | None]:
+    """The answer to a refund, and the course that it takes.
+
+    simulate: the header's value, which overrides the course as any other trigger. standing_course: what the authorization's
+    trigger laid down. Raises InvalidSimulation.
+    """
+    decline, simulation = decide_operation(simulate, None)
+    if standing_course is None:
+        return decline, simulation, None
+    if simulate is not None:
+        return decline, Simulation(simulation.trigger, simulation.rule, ("authorization",)), None
+    return decline, Simulation("authorization", standing_course), standing_course
 
 
 def decline_for_amount(amount: int) -> Decline | None:

@@ -68,9 +68,22 @@ EVENT_TYPES: Final = {
     ("increment", True): "payment.increment_declined",
     ("expiry", False): "payment.expired",
     ("settlement_completed", False): "settlement.completed",
+    ("refund_initiated", False): "payment.refund_initiated",
+    ("refund_success", False): "payment.refund_succeeded",
+    ("refund_failure", False): "payment.refund_failed",
+    ("chargeback", False): "payment.chargeback_created",
+    ("chargeback_reversal", False): "payment.chargeback_reversed",
+    ("dispute_opened", False): "dispute.opened",
+    ("dispute_updated", False): "dispute.updated",
+    ("dispute_escalated", False): "dispute.escalated",
+    ("dispute_closed", False): "dispute.closed",
+    ("early_fraud_warning_created", False): "early_fraud_warning.created",
+    ("early_fraud_warning_closed", False): "early_fraud_warning.closed",
     ("endpoint_disabled", False): "webhook_endpoint.disabled",
 }
-"""Kind of an entry, and whether it was declined, to the type of its event."""
+"""Kind of an entry, and whether it was declined, to the type of its event.
+
+`refund_initiated` is what a refund that is pending at first tells of, and the kind of no record."""
 
 TEST_EVENT_TYPE: Final = "webhook_endpoint.tested"
 

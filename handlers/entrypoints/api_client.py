@@ -98,7 +98,7 @@ class ApiClient:
         """Read. Raises CallFailed."""
         return self._call(lambda: self._http.get(self.url + path, params=query))
 
-    def post(self, path: str, body: Json, headers: Mapping[str, str]) -> Json:
+    def post(self, path: str, body: Json | None, headers: Mapping[str, str]) -> Json:
         """Do; the headers hold an idempotency key, under which it may be tried again. Raises CallFailed."""
         return self._call(lambda: self._http.post(self.url + path, json=body, headers=headers))
 

@@ -63,13 +63,13 @@ def _listen(settings: ClientSettings, options: argparse.Namespace) -> int:
 def _trigger(settings: ClientSettings, parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from handlers.entrypoints.api_client import ApiClient, choose_api_key
     from handlers.entrypoints.terminal import Terminal
-    from handlers.entrypoints.trigger import RECIPES, UsageError, list_recipes, trigger
+    from handlers.entrypoints.trigger import EVENTS, UsageError, list_recipes, trigger
 
     terminal = Terminal(sys.stdout, sys.stderr, as_json=options.json)
     if options.list:
         return list_recipes(terminal)
-    if options.event not in RECIPES:
-        parser.error(no_such_event(options.event, list(RECIPES)))
+    if options.event not in EVENTS:
+        parser.error(no_such_event(options.event, list(EVENTS)))
     with ApiClient(options.url, choose_api_key(settings, options.url)) as api:
         try:
             return trigger(

@@ -23,8 +23,11 @@ def build_handler(settings: LambdaSettings) -> Any:
     # Reading the contract as YAML, without a build, takes some of what a prepared one leaves out.
     with lean_imports() if settings.contract else nullcontext():
         from handlers.bootstrap import build_lambda
+
+        # Within it too, because it imports boto3.
+        app = build_lambda(settings)
     # Without lifespan: Mangum would start and stop the app at every invocation.
-    return Mangum(build_lambda(settings), lifespan="off", text_mime_types=TEXT_TYPES)  # type: ignore[arg-type]
+    return Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)  # type: ignore[arg-type]
 
 
 handler = build_handler(LambdaSettings.from_environment())

@@ -1,16 +1,19 @@
-"""Imports Connexion without what Lambda never uses of it: a cold start is mostly imports.
+"""Imports Connexion and boto3 without what Lambda never uses of them: a cold start is mostly imports.
 
 Connexion imports Starlette's test client, requests, httpx, Jinja, Werkzeug, jsonschema and more at its top: for its
 own test client, for contracts at a URL, for OAuth, for templates, for WSGI, and to validate the contract at each start, which
-the build has done. Inside `lean_imports()` these names lead to stand-ins, which can be imported, subclassed, named in an
-annotation and called while modules load, and which refuse to work. Afterwards the stand-ins are gone again: whoever
-imports requests later gets requests.
+the build has done. Starlette imports anyio for threads and streams; boto3 what moves files to S3 and documents its clients.
+Inside `lean_imports()` these names lead to stand-ins, which can be imported, subclassed, named in an annotation and called
+while modules load, and which refuse to work. Afterwards the stand-ins are gone again: whoever imports requests later gets
+requests.
 
 Only the Lambda entry point does this, before it imports anything else of the package, and only with a contract that the
 build has validated:
 
     with lean_imports():
         from handlers.bootstrap import build_lambda
+
+        app = build_lambda(settings)
 
 `tests/unit/test_http_lean_imports.py` starts the app this way in a process of its own, has it answer, and sees that
 nothing of the list was loaded.
@@ -23,6 +26,11 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 
 LEFT_OUT: Final = (
+    "anyio",
+    "anyio.abc",
+    "anyio.to_thread",
+    "botocore.docs.docstring",
+    "botocore.docs.service",
     "flask",
     "httpx",
     "jinja2",
@@ -33,6 +41,8 @@ LEFT_OUT: Final = (
     "python_multipart.exceptions",
     "python_multipart.multipart",
     "requests",
+    "s3transfer",
+    "s3transfer.manager",
     "starlette.staticfiles",
     "starlette.templating",
     "starlette.testclient",

@@ -78,7 +78,9 @@ class Listener:
 
 def listen(options: ListenOptions, terminal: Terminal) -> int:
     """Listen until interrupted; answers the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a script's `payments-sandbox listen &` is started with it ignored.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _interrupt)
     with ExitStack() as stack:
         api = stack.enter_context(ApiClient(options.url, options.api_key, tell=terminal.warn))
         forwarder = None

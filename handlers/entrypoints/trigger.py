@@ -1,66 +1,48 @@
 """`payments-sandbox trigger`: makes an event happen by the operations that lead to it, through the API alone.
 
-Nothing is faked: every event is an entry of the ledger. What no operation of the API makes (an expiry, an endpoint that was
-disabled) cannot be triggered here.
+Nothing is faked: every event is an entry of the ledger. What no operation on a payment makes (an expiry, a settlement, an
+endpoint that was disabled) cannot be triggered here: `POST /v1/settlements` settles, an advanced clock lets time do the rest.
+The ways to disputes and their like are in `trigger_disputes.py`.
 """
 
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
 
 from handlers.adapters.system.randomness import SystemRandomness
-from handlers.domain.money import AMOUNT_MAX
-from handlers.domain.triggers import HEADER, decline_for_amount
+from handlers.domain.refund_courses import PENDING
+from handlers.domain.triggers import decline_for_amount
 from handlers.domain.webhooks import EVENT_TYPES
 from handlers.entrypoints.api_client import ApiClient, CallFailed, Json, Refused
-from handlers.entrypoints.terminal import Terminal, amount_of
+from handlers.entrypoints.terminal import Terminal
+from handlers.entrypoints.trigger_disputes import DISPUTE_RECIPES, bring_about
+from handlers.entrypoints.trigger_run import (
+    AMOUNT_DEFAULT,
+    PATHS,
+    Assignment,
+    Declined,
+    Run,
+    UsageError,
+    authorization_body,
+    enough_for,
+    set_fields,
+)
 from handlers.services.events import EVENT_PREFIX
 from handlers.services.ports import Randomness
 
 DECLINE_DEFAULT: Final = "generic_decline"
-AMOUNT_DEFAULT: Final = 1051
 INCREMENT_DEFAULT: Final = 500
-CARD_DEFAULT: Final = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2099, "cvc": "123"}
 
 INTEGER_FIELDS: Final = frozenset({"amount", "card.exp_month", "card.exp_year"})
-BOOLEAN_FIELDS: Final = frozenset({"final"})
+BOOLEAN_FIELDS: Final = frozenset({"final", "inquiry"})
 """Fields of the contract's requests that are not texts; a test compares them with it."""
-
-PATHS: Final = {
-    "authorization": "/v1/authorize",
-    "capture": "/v1/capture",
-    "refund": "/v1/refund",
-    "void": "/v1/void",
-    "increment": "/v1/increment",
-}
-"""Kind of an entry to the operation that makes it."""
 
 RECIPES: Final = {event: kind for kind, event in EVENT_TYPES.items() if kind[0] in PATHS}
 """Type of an event to the kind of its entry, and whether it is declined."""
 
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """`--set a.b=value`."""
-
-    field: str
-    value: str | int | bool
-
-    @property
-    def of_card_or_currency(self) -> bool:
-        """Whether it is about what only an authorization can be told."""
-        return self.field == "currency" or self.field.startswith("card.")
-
-
-class UsageError(Exception):
-    """The words of the command do not go together; the message is one line."""
-
-
-class _Declined(Exception):
-    """A step on the way was declined, so there is nothing to go on with."""
+EVENTS: Final = (*RECIPES, *DISPUTE_RECIPES)
+"""Everything that can be triggered."""
 
 
 def trigger(
@@ -76,24 +58,24 @@ def trigger(
     """Make the event happen; answers the exit status.
 
     on: an authorization to use instead of a new one. assignments: fields of the last operation; those of card and
-    currency go to the authorization that is made for it. simulate: the last operation's X-Sandbox-Simulate.
+    currency go to the authorization that is made for it; of a dispute, those of the operation that opens it. simulate: the
+    last operation's X-Sandbox-Simulate.
     Raises UsageError when this cannot be asked for.
     """
-    run = _Run(api, terminal, randomness or SystemRandomness())
-    kind, declined = RECIPES[event_type]
-    if on is not None and kind == "authorization":
-        raise UsageError(f"{event_type} makes a new authorization: --on does not go with it")
+    run = Run(api, terminal, randomness or SystemRandomness())
+    if event_type in DISPUTE_RECIPES and simulate is not None:
+        raise UsageError(f"{event_type} is not an issuer's answer: --simulate does not go with it")
     problem, event_id, made = None, None, None
     try:
-        last = _prepare(run, kind, on, assignments)
-        entry = run.do(kind, last, simulate or _simulation(kind, declined, assignments))
-        event_id = EVENT_PREFIX + entry["transaction_id"]
-        made = EVENT_TYPES[entry["type"], entry["decline"] is not None]
+        if event_type in DISPUTE_RECIPES:
+            event_id, made = bring_about(run, event_type, on, assignments), event_type
+        else:
+            event_id, made = _pay(run, event_type, on, assignments, simulate)
     except Refused as failure:
         problem = failure.problem
         terminal.warn(f"error: {failure}")
-    except (CallFailed, _Declined) as failure:
-        code = "declined" if isinstance(failure, _Declined) else "no_answer"
+    except (CallFailed, Declined) as failure:
+        code = "declined" if isinstance(failure, Declined) else "no_answer"
         problem = {"code": code, "detail": str(failure)}
         terminal.warn(f"error: {failure}")
     else:
@@ -105,6 +87,19 @@ def trigger(
     return 0 if problem is None else 1
 
 
+def _pay(
+    run: Run, event_type: str, on: str | None, assignments: Sequence[Assignment], simulate: str | None
+) -> tuple[str, str]:
+    """Do the operations of a payment that lead to the event; answers the id and type of what was made."""
+    kind, declined = RECIPES[event_type]
+    if on is not None and kind == "authorization":
+        raise UsageError(f"{event_type} makes a new authorization: --on does not go with it")
+    last = _prepare(run, kind, on, assignments)
+    entry = run.do(kind, last, simulate or _simulation(kind, declined, assignments))
+    made = "refund_initiated" if entry["status"] == PENDING else entry["type"]
+    return EVENT_PREFIX + entry["transaction_id"], EVENT_TYPES[made, entry["decline"] is not None]
+
+
 def list_recipes(terminal: Terminal) -> int:
     """Say what can be triggered, and by which operations."""
     for event_type, (kind, declined) in RECIPES.items():
@@ -112,6 +107,10 @@ def list_recipes(terminal: Terminal) -> int:
         note = f"  (declined: {DECLINE_DEFAULT}, or --simulate)" if declined else ""
         terminal.say(f"{event_type:<32} {', '.join(operations)}{note}")
         terminal.record({"type": event_type, "operations": operations})
+    for event_type, recipe in DISPUTE_RECIPES.items():
+        note = "" if recipe.card is None else f"  (card {recipe.card})"
+        terminal.say(f"{event_type:<32} {', '.join(recipe.operations)}{note}")
+        terminal.record({"type": event_type, "operations": recipe.operations})
     return 0
 
 
@@ -128,77 +127,16 @@ def parse_assignment(text: str) -> Assignment:
     return Assignment(name, value)
 
 
-def set_fields(body: Json, assignments: Sequence[Assignment]) -> Json:
-    """The body with the fields set. Raises UsageError when one path goes through the value of another."""
-    changed = dict(body)
-    for assignment in assignments:
-        *parents, name = assignment.field.split(".")
-        place = changed
-        for parent in parents:
-            child = place.get(parent, {})
-            if not isinstance(child, dict):
-                raise UsageError(f"{assignment.field} cannot be set: {parent} is a value of its own")
-            place[parent] = dict(child)
-            place = place[parent]
-        place[name] = assignment.value
-    return changed
-
-
-class _Run:
-    """The operations of one trigger, told as they are done."""
-
-    def __init__(self, api: ApiClient, terminal: Terminal, randomness: Randomness) -> None:
-        self._api = api
-        self._terminal = terminal
-        self._randomness = randomness
-        self.steps: list[Json] = []
-
-    def transaction(self, transaction_id: str) -> Json:
-        """Raises CallFailed."""
-        return _checked(self._api.get(f"/v1/transactions/{quote(transaction_id, safe='')}"))
-
-    def do(self, kind: str, body: Json, simulate: str | None = None) -> Json:
-        """Raises CallFailed."""
-        headers = {"X-Idempotency-Key": "trigger-" + self._randomness.token(24)}
-        if simulate is not None:
-            headers[HEADER] = simulate
-        entry = _checked(self._api.post(PATHS[kind], body, headers))
-        operation = PATHS[kind].removeprefix("/v1/")
-        self.steps.append({"operation": operation, "transaction": entry})
-        decline = entry["decline"]
-        reason = (
-            "" if decline is None else f" ({decline['decline_code']}: {entry['simulation']['explanation']})"
-        )
-        self._terminal.say(
-            f"{operation:<10} {entry['transaction_id']}  {amount_of(entry):>14}  {entry['status']}{reason}"
-        )
-        return entry
-
-    def do_first(self, kind: str, body: Json) -> Json:
-        """As `do`, for an operation that others need. Raises CallFailed, _Declined."""
-        entry = self.do(kind, body)
-        if entry["decline"] is not None:
-            raise _Declined(f"the {kind} was declined, so there is nothing to go on with")
-        return entry
-
-
-def _checked(entry: Json) -> Json:
-    needed = {"transaction_id", "type", "status", "decline", "simulation", "balance"}
-    if not needed <= entry.keys():
-        raise CallFailed("the answer is not one of a payments sandbox", transient=False)
-    return entry
-
-
-def _prepare(run: _Run, kind: str, on: str | None, assignments: Sequence[Assignment]) -> Json:
+def _prepare(run: Run, kind: str, on: str | None, assignments: Sequence[Assignment]) -> Json:
     """Do what has to come first; answers the body of the last operation."""
     if kind == "authorization":
-        return set_fields(_authorization(AMOUNT_DEFAULT), assignments)
+        return set_fields(authorization_body(AMOUNT_DEFAULT), assignments)
     own = assignments
     if on is None:
         own = [each for each in assignments if not each.of_card_or_currency]
         cards = [each for each in assignments if each.of_card_or_currency]
         body = set_fields({}, own)
-        first = run.do_first("authorization", set_fields(_authorization(_enough_for(kind, body)), cards))
+        first = run.do_first("authorization", set_fields(authorization_body(enough_for(kind, body)), cards))
         on = first["transaction_id"]
         balance = first["balance"]
     elif kind == "refund":
@@ -210,19 +148,6 @@ def _prepare(run: _Run, kind: str, on: str | None, assignments: Sequence[Assignm
     if kind == "refund" and not balance["refundable_amount"] and balance["capturable_amount"]:
         run.do_first("capture", {"authorization_id": on})
     return last
-
-
-def _authorization(amount: int) -> Json:
-    return {"amount": amount, "currency": "EUR", "card": CARD_DEFAULT}
-
-
-def _enough_for(kind: str, body: Json) -> int:
-    """What to authorize so that the last operation's amount fits in."""
-    wanted = body.get("amount")
-    if kind in ("capture", "refund") and isinstance(wanted, int) and AMOUNT_DEFAULT < wanted <= AMOUNT_MAX:
-        # 900051 would be declined where it is authorized; what comes after has no such trigger.
-        return wanted if decline_for_amount(wanted) is None else wanted + 100
-    return AMOUNT_DEFAULT
 
 
 def _simulation(kind: str, declined: bool, assignments: Sequence[Assignment]) -> str | None:

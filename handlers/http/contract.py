@@ -52,12 +52,11 @@ class Operation:
 def load_contract(path: Path) -> dict[str, Any]:
     """Read the contract: YAML, or the JSON that the build made of it (Lambda: ten times as fast)."""
     raw = path.read_bytes()
-    contract = orjson.loads(raw) if path.suffix == ".json" else _load_yaml(raw)
+    # YAML reads `201:` as a number, JSON knows text only.
+    contract = orjson.loads(raw) if path.suffix == ".json" else _with_text_keys(_load_yaml(raw))
     if not isinstance(contract, dict):
         raise ContractError(f"{path.name} does not hold an object")
-    # YAML reads `201:` as a number, JSON knows text only.
-    plain: dict[str, Any] = _with_text_keys(contract)
-    return plain
+    return contract
 
 
 def resolve(contract: Mapping[str, Any], node: Any) -> Any:

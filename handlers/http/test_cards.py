@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from handlers.domain.disputes import OPENINGS
 from handlers.domain.network import APPROVED
+from handlers.domain.refund_courses import REFUND_COURSES, SUCCEEDED, RefundCourse
 from handlers.http.call import Answer, Call
 from handlers.services.trigger_table import PRECEDENCE, TriggerRow, list_triggers
 
@@ -18,6 +20,8 @@ def _render(row: TriggerRow) -> dict[str, Any]:
     capture = None
     if decline is None:
         capture = "succeeded" if decision.capture_decline is None else "declined"
+    opening = None if decision.after_capture is None else OPENINGS[decision.after_capture]
+    course = _refund_course(row) if capture == "succeeded" else None
     return {
         "trigger": row.trigger,
         "value": row.value,
@@ -33,5 +37,18 @@ def _render(row: TriggerRow) -> dict[str, Any]:
             "avs_result": decision.avs_result,
             "risk_level": decision.risk_level,
             "capture_status": capture,
+            "after_capture": None if opening is None else opening.follows,
+            "refund_status": None if course is None else course.first,
+            "refund_outcome": None if course is None else course.outcome,
         },
     }
+
+
+def _refund_course(row: TriggerRow) -> RefundCourse | None:
+    """The course of a refund of all that was captured; None when a chargeback has left nothing to refund."""
+    decision = row.decision
+    if decision.after_capture is not None and OPENINGS[decision.after_capture].follows == "dispute":
+        return None
+    if decision.refund_course is None:
+        return RefundCourse(SUCCEEDED, SUCCEEDED)
+    return REFUND_COURSES[decision.refund_course]

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from handlers.domain.settlement import SETTLED_KINDS
+from handlers.services import dispute_records, refund_outcomes
 from handlers.services.controls import at_moment
+from handlers.services.dispute_deadlines import meet_deadline
 from handlers.services.entries import AUTHORIZATION
 from handlers.services.expiries import expire_authorization
 from handlers.services.ports import Ports, Record
@@ -33,6 +35,8 @@ WORK: Final[Mapping[str, Work]] = {
     AUTHORIZATION: Work("authorization_expiry", expire_authorization),
     **dict.fromkeys(SETTLED_KINDS, Work("settlement", settle_due)),
     SETTLEMENT: Work("settlement", resume_settlement),
+    dispute_records.KIND: Work("dispute_deadline", meet_deadline),
+    refund_outcomes.TIMER: Work("refund_outcome", refund_outcomes.decide_outcome),
 }
 """Kind of a record to what is done when it falls due."""
 

@@ -2,7 +2,8 @@
 
 An entry keeps the request that made it (`request`, shaped like the request's body, the card number replaced by its
 id and the CVC by whether there was one), so that a repeated idempotency key is compared with what was really asked,
-field by field, and no fingerprint is needed. Everything but an authorization's `totals` and `entries`, and in which settlement an entry is, is written once.
+field by field, and no fingerprint is needed. Everything is written once, but for an authorization's `totals`, `entries` and
+what it lists besides, a refund's `outcome`, and in which settlement an entry is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from handlers.domain.ids import EntryIdentity, acquirer_reference, retrieval_ref
 from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.network import Decline
 from handlers.domain.postings import Posting
+from handlers.domain.refund_courses import REFUND_COURSES
 from handlers.domain.triggers import Simulation
 from handlers.domain.value import value_type
 from handlers.services.ports import Record
@@ -30,13 +32,17 @@ KEY_RETENTION_MS: Final = 30 * DAY_MS
 good as new. Processors keep them between a day (Stripe) and 45 days (PayPal)."""
 
 
-class StoredTotals(TypedDict):
-    """`Totals` as the ledger keeps them, in minor units."""
-
+class _Totals(TypedDict):
     authorized: int
     captured: int
     refunded: int
     released: int
+
+
+class StoredTotals(_Totals, total=False):
+    """`Totals` as the ledger keeps them, in minor units. disputed: kept when there is any, as there seldom is."""
+
+    disputed: int
 
 
 class _EntryData(TypedDict):
@@ -57,9 +63,12 @@ class EntryData(_EntryData, total=False):
     amount: minor units of `currency`; what was moved, or would have been. card: brand, last4, funding, exp_month,
     exp_year, holder_name. decline: decline code and response code. totals: of the authorization; running in the
     authorization itself, as this entry left them in every other. cvc, avs, risk, expires_at (milliseconds),
-    capture_decline, expired (what it held was released because its time was over), entries (ids, oldest first): in
-    authorizations only. authorization_id, authorization_status: in
-    all others. settlement_id, settled_at (milliseconds): once the entry is settled; the one thing that is ever added to it.
+    capture_decline, after_capture, refund_course, expired (what it held was released because its time was over), entries
+    (ids, oldest first), disputes (ids), warnings (ids of its inquiries and early fraud warnings that are open): in
+    authorizations only. authorization_id, authorization_status: in all others. settlement_id, settled_at (milliseconds):
+    once the entry is settled.
+    course: of a refund that takes one; outcome: what has become of it. refund_id: of the refund that failed. dispute_id,
+    fee (minor units, taken or given back when it is settled): of chargebacks and their reversals.
     """
 
     cvc: str
@@ -67,12 +76,21 @@ class EntryData(_EntryData, total=False):
     risk: str
     expires_at: int
     capture_decline: str
+    after_capture: str
+    refund_course: str
     expired: bool
     entries: list[str]
+    disputes: list[str]
+    warnings: list[str]
     authorization_id: str
     authorization_status: str
     settlement_id: str
     settled_at: int
+    course: str
+    outcome: str
+    refund_id: str
+    dispute_id: str
+    fee: int
 
 
 @value_type
@@ -125,12 +143,15 @@ def postings_data(postings: Sequence[Posting]) -> list[list[Any]]:
 
 def totals_data(totals: Totals) -> StoredTotals:
     """Totals as the ledger keeps them."""
-    return {
+    data: StoredTotals = {
         "authorized": totals.authorized,
         "captured": totals.captured,
         "refunded": totals.refunded,
         "released": totals.released,
     }
+    if totals.disputed:
+        data["disputed"] = totals.disputed
+    return data
 
 
 def data_of(record: Record) -> EntryData:
@@ -148,6 +169,7 @@ def authorization_of(record: Record) -> Authorization:
         totals=Totals(**data["totals"]),
         entry_count=len(data["entries"]),
         expired=data.get("expired", False),
+        dispute_count=len(data.get("disputes", ())),
     )
 
 
@@ -155,9 +177,12 @@ def as_of(record: Record, now_ms: int) -> Entry:
     """The entry as it stands at this time."""
     data = data_of(record)
     if record.kind != AUTHORIZATION:
+        entry = as_created(record)
         settled = "settlement_id" in data
         return replace(
-            as_created(record), settlement=(data["settlement_id"], data["settled_at"]) if settled else None
+            entry,
+            status=data.get("outcome", entry.status),
+            settlement=(data["settlement_id"], data["settled_at"]) if settled else None,
         )
     authorization = authorization_of(record)
     return Entry(
@@ -180,6 +205,8 @@ def as_created(record: Record) -> Entry:
     # Only what still stood open could be captured: elsewhere nothing is held, or it has lapsed.
     open_still = data["authorization_status"] in ("authorized", "partially_captured")
     status = SUCCEEDED if data["decline"] is None else DECLINED
+    if "course" in data:
+        status = REFUND_COURSES[data["course"]].first
     return Entry(record, data, status, totals, totals.held if open_still else 0)
 
 
@@ -210,20 +237,24 @@ def key_is_forgotten(existing: Record, now_ms: int) -> bool:
     return now_ms - existing.created_at >= KEY_RETENTION_MS
 
 
-def require_same_request(existing: Record, request: Mapping[str, Any]) -> None:
+def require_same_request(
+    existing: Record, request: Mapping[str, Any], made: tuple[str, str] | None = None
+) -> None:
     """Refuse a repeated idempotency key whose request differs from the first.
 
+    made: what the key made, by the name under which the problem tells its id; the transaction itself unless given.
     Raises IdempotencyKeyReused, naming each field that differs and when the key was first used.
     """
     stored = data_of(existing)["request"]
     if stored == request:
         return
+    name, made_id = made or ("transaction_id", existing.id)
     pointers = sorted(_differing(stored, request, ""))
     raise IdempotencyKeyReused(
-        f"This key made {existing.id} at {format_moment(existing.created_at)} from a request that differs in: "
+        f"This key made {made_id} at {format_moment(existing.created_at)} from a request that differs in: "
         f"{', '.join(pointers)}. Repeat that request unchanged, or use a new key.",
         errors=[FieldError(pointer, "differs", "differs from the first request") for pointer in pointers],
-        facts={"first_used_at": format_moment(existing.created_at), "transaction_id": existing.id},
+        facts={"first_used_at": format_moment(existing.created_at), name: made_id},
     )
 
 

@@ -1,7 +1,8 @@
 """Events: every entry of the ledger is one, so nothing can be committed without its event, or the other way round.
 
 An event's id is `evt_` and the entry's id. Its payload is the entry as it was made, in the shape that the API shows;
-what happened later to an authorization is told by later events.
+what happened later to an authorization is told by later events. What happens to a dispute, an early fraud warning or a
+pending refund is told by records of their own, which hold what they tell of as it was left.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,19 @@ from typing import Any, Final
 
 from handlers.domain.errors import EventNotFound
 from handlers.domain.moments import DAY_MS, format_moment
+from handlers.domain.refund_courses import PENDING, REFUND_COURSES
 from handlers.domain.webhooks import EVENT_KINDS, EVENT_TYPES
-from handlers.services import entries
+from handlers.services import (
+    dispute_records,
+    early_fraud_warnings,
+    entries,
+    refund_outcomes,
+    settlement_records,
+)
+from handlers.services.dispute_representations import render_dispute, render_early_fraud_warning
 from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Index, Ports, Record
 from handlers.services.representations import render_transaction
-from handlers.services.settlement_records import COMPLETED
 
 EVENT_PREFIX: Final = "evt_"
 
@@ -54,16 +62,29 @@ def is_news(record: Record) -> bool:
 
 def event_type_of(record: Record) -> str:
     """The type of the event that an entry is."""
-    return EVENT_TYPES[record.kind, record.data.get("decline") is not None]
+    course = REFUND_COURSES.get(record.data.get("course", ""))
+    kind = "refund_initiated" if course is not None and course.first == PENDING else record.kind
+    return EVENT_TYPES[kind, record.data.get("decline") is not None]
 
 
 def event_of(record: Record) -> Event:
     """The event that an entry is."""
-    if record.kind in ("endpoint_disabled", COMPLETED):
-        data = {name: value for name, value in record.data.items() if name != COPIED}
-    else:
-        data = render_transaction(entries.as_created(record))
+    data = _payload_data(record)
     return Event(EVENT_PREFIX + record.id, event_type_of(record), record.account_id, record.created_at, data)
+
+
+def _payload_data(record: Record) -> dict[str, Any]:
+    match record.kind:
+        case "endpoint_disabled" | settlement_records.COMPLETED:
+            return {name: value for name, value in record.data.items() if name != COPIED}
+        case early_fraud_warnings.CREATED | early_fraud_warnings.CLOSED:
+            return render_early_fraud_warning(early_fraud_warnings.warning_of_change(record))
+        case refund_outcomes.SUCCESS:
+            refund = refund_outcomes.refund_of_success(record)
+            return render_transaction(entries.as_of(refund, record.created_at))
+        case kind if kind in dispute_records.CHANGE_KINDS:
+            return render_dispute(dispute_records.dispute_of_change(record))
+    return render_transaction(entries.as_created(record))
 
 
 def get_event(ports: Ports, account_id: str, event_id: str) -> Event:

@@ -3,7 +3,6 @@
 Nothing is kept for this: the messages follow from the entry, its authorization and the tables of `domain/iso8583.py`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,12 +13,15 @@ from handlers.domain.iso8583 import ELEMENTS, Message, make_message, make_respon
 from handlers.domain.money import NUMERIC_CODES, format_amount
 from handlers.domain.network import APPROVED, MESSAGE_TYPES, RESPONSE_CODES
 from handlers.services import entries
-from handlers.services.entries import AUTHORIZATION
+from handlers.services.entries import AUTHORIZATION, EXPIRY
 from handlers.services.ports import PackedMessage, Ports, Record
 
 SPECIFICATION: Final = "ISO 8583:1987, ASCII elements, binary bitmaps"
 
 _REVERSALS: Final = "04"
+_ENDS_HOLD: Final = ("void", EXPIRY)
+"""What takes back an authorization: the message carries the whole amount, and what was captured of it and stays."""
+_REFUNDS: Final = ("refund", "refund_failure")
 _FIRST_MESSAGES: Final = "0100"
 """What asks the issuer to hold money: it carries the card's expiry, and how the card was presented."""
 
@@ -41,27 +43,32 @@ def get_network_messages(ports: Ports, account_id: str, transaction_id: str) -> 
     (record,) = ports.store.get([transaction_id])
     if record is None or record.account_id != account_id or record.kind not in MESSAGE_TYPES:
         raise TransactionNotFound("The account has no transaction of this id.")
-    root = record
-    if record.kind != AUTHORIZATION:
-        (found,) = ports.store.get([entries.data_of(record)["authorization_id"]])
-        assert found is not None, "an entry is written in one atomic write with its authorization"
-        root = found
-    request = request_message(record, root)
+    request = request_message(record, _find_original(ports, record))
     response = response_message(record, request)
     pack = ports.packer.pack
     return PackedPair(record, (request, pack(request)), (response, pack(response)))
 
 
-def request_message(record: Record, authorization: Record) -> Message:
-    """What asked the issuer for an entry. authorization: that to which the entry belongs, perhaps itself."""
+def _find_original(ports: Ports, record: Record) -> Record:
+    """The entry whose message an entry's is about: the refund that failed, otherwise the authorization, perhaps itself."""
+    if record.kind == AUTHORIZATION:
+        return record
+    data = entries.data_of(record)
+    (found,) = ports.store.get([data["request"].get("refund_id", data["authorization_id"])])
+    assert found is not None, "an entry is written in one atomic write with its authorization"
+    return found
+
+
+def request_message(record: Record, original: Record) -> Message:
+    """What asked the issuer for an entry. original: what `_find_original` found."""
     data = entries.data_of(record)
     message_type = MESSAGE_TYPES[record.kind]
     card, network = data["card"], data["network"]
-    reverses = message_type.startswith(_REVERSALS)
+    ends_hold = record.kind in _ENDS_HOLD
     elements: dict[int, str | None] = {
         iso8583.PAN: iso8583.mask_number(card["brand"], card["last4"]),
-        iso8583.PROCESSING_CODE: iso8583.REFUND if record.kind == "refund" else iso8583.PURCHASE,
-        iso8583.AMOUNT: f"{data['totals']['authorized'] if reverses else data['amount']:012d}",
+        iso8583.PROCESSING_CODE: iso8583.REFUND if record.kind in _REFUNDS else iso8583.PURCHASE,
+        iso8583.AMOUNT: f"{data['totals']['authorized'] if ends_hold else data['amount']:012d}",
         **timestamps(record.created_at),
         iso8583.STAN: network["stan"],
         iso8583.ENTRY_MODE: iso8583.NOT_PRESENT,
@@ -75,10 +82,14 @@ def request_message(record: Record, authorization: Record) -> Message:
     if message_type == _FIRST_MESSAGES:
         elements[iso8583.EXPIRY] = f"{card['exp_year'] % 100:02d}{card['exp_month']:02d}"
     if record.kind != AUTHORIZATION:
-        original = entries.data_of(authorization)["network"]
-        elements[iso8583.AUTHORIZATION_CODE] = original.get("authorization_code")
-        if reverses:
-            elements |= _reversal(data, original, authorization)
+        sent = entries.data_of(original)["network"]
+        elements[iso8583.AUTHORIZATION_CODE] = sent.get("authorization_code")
+        if message_type.startswith(_REVERSALS):
+            elements[iso8583.ORIGINAL] = iso8583.original_data(
+                MESSAGE_TYPES[original.kind], sent["stan"], original.created_at
+            )
+    if ends_hold and (captured := data["totals"]["captured"]):
+        elements[iso8583.REPLACEMENT] = iso8583.replacement_amounts(captured)
     return make_message(message_type, elements)
 
 
@@ -95,18 +106,6 @@ def response_message(record: Record, request: Message) -> Message:
         data["network"].get("authorization_code"),
         checks,
     )
-
-
-def _reversal(
-    data: entries.EntryData, original: Mapping[str, str], authorization: Record
-) -> dict[int, str | None]:
-    """What a reversal says about the authorization that it takes back: which one, and what was captured of it."""
-    captured = data["totals"]["captured"]
-    sent = iso8583.original_data(MESSAGE_TYPES[AUTHORIZATION], original["stan"], authorization.created_at)
-    return {
-        iso8583.ORIGINAL: sent,
-        iso8583.REPLACEMENT: iso8583.replacement_amounts(captured) if captured else None,
-    }
 
 
 def _merchant(account_id: str) -> str:

@@ -5,7 +5,6 @@ and write their entry together with the authorization's new totals, on condition
 comes from the idempotency key, so a repeat finds the first entry instead of writing a second.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -39,12 +38,20 @@ from handlers.domain.triggers import (
     Decision,
     decide_authorization,
     decide_operation,
+    decide_refund,
 )
 from handlers.domain.value import value_type
 from handlers.services import entries
+from handlers.services.dispute_moves import close_warnings, open_after_capture
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
-from handlers.services.follow_ups import FollowUp, make_follow_up
-from handlers.services.ports import AlreadyExists, Committed, Ports, Record, Stale, Update
+from handlers.services.follow_ups import Draft, FollowUp
+from handlers.services.ports import AlreadyExists, Committed, Ports, Record, Stale
+from handlers.services.refund_outcomes import await_outcome
+from handlers.services.stray_card_numbers import (
+    may_hold_card_number,
+    recognise_card,
+    refuse_stray_card_number,
+)
 
 RACES_MAX: Final = 64
 """How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
@@ -100,7 +107,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
     """
     card = command.card
-    _refuse_stray_card_number(
+    refuse_stray_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
     if ports.seeded:
@@ -167,6 +174,10 @@ def _authorization_record(
     }
     if decision.capture_decline is not None:
         data["capture_decline"] = decision.capture_decline
+    if decision.after_capture is not None:
+        data["after_capture"] = decision.after_capture
+    if decision.refund_course is not None:
+        data["refund_course"] = decision.refund_course
     return Record(
         id=identity.id,
         kind=AUTHORIZATION,
@@ -199,7 +210,12 @@ def capture_payment(ports: Ports, account_id: str, command: Operation, *, idempo
         standing = entries.data_of(record).get("capture_decline")
         decline, simulation = decide_operation(command.simulate, standing)
         moved = postings.capture(movement.amount, movement.released)
-        return FollowUp(movement, moved, decline, simulation)
+
+        def consequences(draft: Draft, capture: Record) -> None:
+            if decline is None:
+                open_after_capture(ports, draft, capture)
+
+        return FollowUp(movement, moved, decline, simulation, consequences=consequences)
 
     return _operate(ports, account_id, "capture", command, plan, idempotency_key)
 
@@ -211,6 +227,7 @@ def refund_payment(ports: Ports, account_id: str, command: Operation, *, idempot
     Idempotency: the same key and request return the first result.
     Errors, by precedence:
         transaction_not_found: the account has no authorization of this id.
+        payment_disputed: what is asked for, or all that is left, was charged back.
         authorization_not_refundable: nothing was captured, or all of it was refunded.
         entry_limit_reached; amount_exceeds_captured: more than what is left to refund.
         idempotency_key_reused: the key belongs to another request; checked before the others when the key is known.
@@ -219,8 +236,24 @@ def refund_payment(ports: Ports, account_id: str, command: Operation, *, idempot
 
     def plan(record: Record, authorization: Authorization, now_ms: int) -> FollowUp:
         movement = plan_refund(authorization, command.amount, now_ms=now_ms)
-        decline, simulation = decide_operation(command.simulate, None)
-        return FollowUp(movement, postings.refund(movement.amount), decline, simulation)
+        standing = entries.data_of(record).get("refund_course")
+        decline, simulation, course = decide_refund(command.simulate, standing)
+        if decline is not None:
+            return FollowUp(movement, [], decline, simulation)
+
+        def consequences(draft: Draft, refund: Record) -> None:
+            if course is not None:
+                await_outcome(ports, draft, refund)
+            close_warnings(ports, draft, now_ms)
+
+        return FollowUp(
+            movement,
+            postings.refund(movement.amount),
+            None,
+            simulation,
+            {} if course is None else {"course": course},
+            consequences,
+        )
 
     return _operate(ports, account_id, "refund", command, plan, idempotency_key)
 
@@ -290,14 +323,16 @@ def _operate(
             if existing is None:
                 raise
         else:
-            _refuse_stray_card_number(_kept_texts(command), _recognise_card(ports, authorization))
-            entry, updated = make_follow_up(ports, authorization, kind, identity, request, plan, now_ms)
-            match ports.store.commit([entry], [Update(updated)]):
+            refuse_stray_card_number(_kept_texts(command), recognise_card(ports, authorization))
+            draft = Draft(ports, authorization)
+            entry = draft.add_entry(kind, identity, request, plan, now_ms)
+            match draft.commit():
                 case Committed():
                     return Outcome(entries.as_created(entry), replayed=False)
-                case AlreadyExists(existing):
+                case AlreadyExists(existing) if existing.id == entry.id:
                     pass
-                case Stale():
+                case Stale() | AlreadyExists():
+                    # A store may name any of the inserts that are there; the entry is, where its consequences are.
                     races += 1
                     continue
         if not entries.key_is_forgotten(existing, now_ms):
@@ -374,50 +409,6 @@ def _add_common(request: dict[str, Any], command: Authorize | Operation) -> None
         request[f"header:{HEADER}"] = command.simulate
 
 
-_CARD_DIGITS: Final = (12, 19)
-"""The least and the most digits of a card number. Source: ISO/IEC 7812-1."""
-
-_DIGIT: Final = re.compile(r"\d")
-
-
-def _refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callable[[str], bool]) -> None:
-    """The ledger never holds a card number, so the payment's own may not hide in a text that would be kept.
-
-    texts: pointer and text. is_the_card: whether these digits are the card's number.
-    """
-    stray = dict.fromkeys(pointer for pointer, text in texts if _holds_card(text, is_the_card))
-    if stray:
-        raise InvalidRequest(
-            "The card number may stand in card.number only: everything else is kept.",
-            errors=[FieldError(pointer, "card_number", "holds the card number") for pointer in stray],
-        )
-
-
-def _recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool]:
-    """Tells the authorization's card number, which the ledger does not have, by its id."""
-    last4 = entries.data_of(authorization)["card"]["last4"]
-    owner, card_id = ports.owner(authorization.account_id), authorization.card_id
-
-    def is_the_card(digits: str) -> bool:
-        return digits.endswith(last4) and identify_card(ports.ledger_secret, owner, digits) == card_id
-
-    return is_the_card
-
-
-def _holds_card(text: str, is_the_card: Callable[[str], bool]) -> bool:
-    least, most = _CARD_DIGITS
-    # Digits of any script, whatever separates them.
-    found = _DIGIT.findall(text) if len(text) >= least else ()
-    if len(found) < least:
-        return False
-    digits = "".join([str(int(char)) for char in found])
-    return any(
-        is_the_card(digits[start : start + length])
-        for length in range(least, most + 1)
-        for start in range(len(digits) - length + 1)
-    )
-
-
 def _kept_texts(command: Authorize | Operation) -> list[tuple[str, str]]:
     """The texts of the caller's that every entry keeps, with their pointers."""
     texts: list[tuple[str, str]] = []
@@ -427,13 +418,9 @@ def _kept_texts(command: Authorize | Operation) -> list[tuple[str, str]]:
         texts.append((f"header:{HEADER}", command.simulate))
     for name, value in (command.metadata or {}).items():
         # A name that may be a card number cannot be shown in a pointer.
-        pointer = "/metadata" if _many_digits(name) else f"/metadata/{entries.escape_name(name)}"
+        pointer = "/metadata" if may_hold_card_number(name) else f"/metadata/{entries.escape_name(name)}"
         texts += [(pointer, name), (pointer, value)]
     return texts
-
-
-def _many_digits(name: str) -> bool:
-    return len(_DIGIT.findall(name)) >= _CARD_DIGITS[0]
 
 
 def _kept_card_texts(card: CardDetails) -> list[tuple[str, str]]:

@@ -43,8 +43,9 @@ def render_transaction(entry: Entry) -> Json:
             "captured_amount": totals.captured,
             "refunded_amount": totals.refunded,
             "released_amount": totals.released,
+            "disputed_amount": totals.disputed,
             "capturable_amount": entry.capturable,
-            "refundable_amount": totals.captured - totals.refunded,
+            "refundable_amount": totals.refundable,
         },
         "decline": None if decline is None else _decline(*decline),
         "network": _network(record.kind, data),
@@ -62,6 +63,11 @@ def render_transaction(entry: Entry) -> Json:
         rendered["authorization_id"] = data["authorization_id"]
         if record.kind == "capture":
             rendered["final"] = request.get("final", False)
+        elif record.kind == "refund_failure":
+            rendered["refund_id"] = data["refund_id"]
+        elif record.kind in ("chargeback", "chargeback_reversal"):
+            rendered["dispute_id"] = data["dispute_id"]
+            rendered["fee_amount"] = data["fee"]
         if record.kind in SETTLED_KINDS:
             settlement_id, settled_at = entry.settlement or (None, None)
             rendered["settlement_id"] = settlement_id

@@ -20,6 +20,7 @@ from typing import Any, Final
 from handlers.domain.errors import AccountBusy, SettlementNotFound
 from handlers.domain.fees import fee_of
 from handlers.domain.ids import identify_settlement
+from handlers.domain.moments import SECOND_MS
 from handlers.domain.postings import MERCHANT_RECEIVABLE, balance_of
 from handlers.domain.settlement import SETTLED_KINDS, Line
 from handlers.services import entries, settlement_records
@@ -68,8 +69,7 @@ def settle_due(ports: Ports, record: Record) -> None:
 
 def resume_settlement(ports: Ports, record: Record) -> None:
     """Go on with the settlement of this record, which somebody began and did not complete."""
-    settle(ports, batch_of(record))
-    complete_settlement(ports, record.id)
+    settle(ports, batch_of(record), begun=[record.id])
 
 
 def settle_on_demand(
@@ -78,30 +78,43 @@ def settle_on_demand(
     """Settle now what the account made up to a moment (milliseconds; that moment included; at most now, which None is).
 
     discrepancies: what the reports of these settlements get wrong. What was begun before is completed first, and is among
-    what is answered.
+    what is answered. When the request's time is over before all is settled, what was begun last is answered as it stands,
+    not completed; a repeat goes on with it, and so does whoever finds it due.
     Errors: account_busy.
     """
     now_ms = ports.clock.now_ms()
-    done: dict[str, Settlement] = {}
-    for begun in list(walk_due(ports, account_id, until=now_ms)):
-        if begun.kind == SETTLEMENT:
-            resumed = settle(ports, batch_of(begun))
-            done |= {each.settlement_id: each for each in resumed}
-            done[begun.id] = complete_settlement(ports, begun.id)
+    deadline_ms = ports.wall_clock.now_ms() + ports.request_budget_s * SECOND_MS
+
+    def has_time() -> bool:
+        return ports.wall_clock.now_ms() < deadline_ms
+
     up_to = now_ms if up_to is None else min(up_to, now_ms)
-    batch = Batch(account_id, now_ms, up_to, on_demand=True, discrepancies=tuple(discrepancies))
-    done |= {each.settlement_id: each for each in settle(ports, batch)}
+    asked = Batch(account_id, now_ms, up_to, on_demand=True, discrepancies=tuple(discrepancies))
+    begun = [record for record in walk_due(ports, account_id, until=now_ms) if record.kind == SETTLEMENT]
+    done: dict[str, Settlement] = {}
+    for batch, ids in [*((batch_of(record), [record.id]) for record in begun), (asked, [])]:
+        made = settle(ports, batch, has_time, begun=ids)
+        done |= {settlement.settlement_id: settlement for settlement in made}
+        if not all(settlement.completed for settlement in made):
+            break
     return list(done.values())
 
 
-def settle(ports: Ports, batch: Batch) -> list[Settlement]:
-    """Gather the batch and complete its settlements. Errors: account_busy."""
-    gathered = gather(ports, batch)
-    return [complete_settlement(ports, settlement_id) for settlement_id in gathered.settlement_ids]
+def settle(
+    ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True, *, begun: Sequence[str] = ()
+) -> list[Settlement]:
+    """Gather the batch and complete its settlements, those of these ids among them; unless `go_on` said to stop: then they
+    are answered as they stand. Errors: account_busy."""
+    gathered = gather(ports, batch, go_on)
+    settlement_ids = dict.fromkeys([*begun, *gathered.settlement_ids])
+    if gathered.finished:
+        return [complete_settlement(ports, settlement_id) for settlement_id in settlement_ids]
+    return [get_settlement(ports, batch.account_id, settlement_id) for settlement_id in settlement_ids]
 
 
 def gather(ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True) -> Gathered:
-    """Put every entry of the batch that is not settled into a settlement. go_on: asked before each write.
+    """Put every entry of the batch that is not settled into a settlement. go_on: asked after each full set, so that
+    there is progress whatever it answers.
 
     Errors: account_busy.
     """
@@ -178,12 +191,12 @@ class _Gathering:
             together.append(entry)
             # The same entries share a record of lines whenever this is begun anew: those that were written left full.
             if len(together) == LINES_PER_RECORD:
-                if not self._go_on():
-                    self._gathered.finished = False
-                    return True
                 if not self._write(together):
                     return False
                 together.clear()
+                if not self._go_on():
+                    self._gathered.finished = False
+                    return True
         return all(self._write(waiting[currency]) for currency in sorted(waiting) if waiting[currency])
 
     def _entries(self) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from handlers.domain.errors import CardNotFound, TransactionNotFound
 from handlers.domain.ids import PREFIXES
@@ -9,6 +10,10 @@ from handlers.services import entries
 from handlers.services.entries import AUTHORIZATION, Entry
 from handlers.services.listings import ListingPage, walk
 from handlers.services.ports import Index, Ports, Position, Record
+
+_IDS_PER_READ: Final = 100
+"""As many as one read of the store fetches. What clients add to an authorization is fewer; what time and the network add
+is not bounded by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,10 @@ def get_transaction(ports: Ports, account_id: str, transaction_id: str) -> Famil
         assert found is not None, "an entry is written in one atomic write with its authorization"
         root = found
     ids = entries.data_of(root)["entries"]
-    members = [root, *(member for member in ports.store.get(ids) if member is not None)] if ids else [root]
+    members = [root]
+    for start in range(0, len(ids), _IDS_PER_READ):
+        found_members = ports.store.get(ids[start : start + _IDS_PER_READ])
+        members += [member for member in found_members if member is not None]
     return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
 
 

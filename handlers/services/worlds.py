@@ -11,7 +11,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from handlers.domain.ids import PREFIXES
-from handlers.services import entries, settlement_records, webhook_endpoints
+from handlers.services import (
+    dispute_records,
+    early_fraud_warnings,
+    entries,
+    settlement_records,
+    webhook_endpoints,
+)
 from handlers.services.accounts import Account, NewApiKey, create_controlled_account, new_account_id
 from handlers.services.controls import Controls, first_record, get_controls
 from handlers.services.entries import AUTHORIZATION
@@ -24,6 +30,8 @@ from handlers.services.webhook_delivery_records import KIND as DELIVERY
 FEEDS: Final[Sequence[Callable[[str], str]]] = (
     webhook_endpoints.feed_key,
     settlement_records.feed_key,
+    dispute_records.feed_key,
+    early_fraud_warnings.feed_key,
     entries.feed_key,
 )
 """From an account to the keys under which the FEED index lists its world. Entries come last: what others refer to is there

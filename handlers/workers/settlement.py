@@ -157,19 +157,20 @@ class SettlementTasks:
         ports = account_ports(self._ports, account_id)
         until = ports.clock.now_ms()
         settlement_ids: dict[str, None] = {}
-        finished = False
-        while has_time() and len(settlement_ids) < SETTLEMENTS_MAX:
+        while True:
             # Anew each time, as what was due after this may just have been settled with it.
             due = (each for each in _due_in(ports, account_id, until) if each.id not in settlement_ids)
             record = next(due, None)
             if record is None:
-                finished = True
                 break
             gathered = gather(ports, _batch(record), has_time)
             if gathered.finished:
                 settlement_ids |= gathered.settlement_ids
                 if record.kind == SETTLEMENT:
                     settlement_ids[record.id] = None
+            if not has_time() or len(settlement_ids) >= SETTLEMENTS_MAX:
+                break
+        finished = record is None
         return {"account_id": account_id, "settlement_ids": list(settlement_ids), "finished": finished}
 
     def _publish(self, account_id: str, settlement_ids: Sequence[str], finished: bool) -> Json:

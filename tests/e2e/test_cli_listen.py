@@ -152,7 +152,8 @@ def test_a_listener_waits_for_a_sandbox_and_ends_for_a_wrong_key(server: Server,
         pass
     errors = tmp_path / "stderr"
     with errors.open("wb") as output:
-        command = [*COMMAND, "listen"]
+        # As a script starts it in the background: with Ctrl-C's signal ignored.
+        command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *COMMAND, "listen"]
         environment = {"SANDBOX_URL": f"http://{LOOPBACK}:{port}"}
         process = spawn(command, environment, stdout=subprocess.DEVNULL, stderr=output)
     try:

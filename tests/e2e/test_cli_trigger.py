@@ -7,7 +7,7 @@ import pytest
 
 from handlers.entrypoints.api_client import ApiClient
 from handlers.entrypoints.terminal import Terminal
-from handlers.entrypoints.trigger import RECIPES, trigger
+from handlers.entrypoints.trigger import EVENTS, trigger
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import Server, run_command
 
@@ -22,7 +22,7 @@ def environment(server: Server, shop: Client) -> dict[str, str]:
 
 def test_every_event_type_happens(server: Server, shop: Client) -> None:
     with ApiClient(server.url, shop.api_key or "") as api:
-        for event_type in RECIPES:
+        for event_type in EVENTS:
             out, err = io.StringIO(), io.StringIO()
             assert trigger(event_type, api, Terminal(out, err, as_json=True)) == 0, err.getvalue()
             event_id = json.loads(out.getvalue())["event_id"]

@@ -130,6 +130,40 @@ def test_captures_and_voids_at_once_share_out_the_hold(clients: list[Client]) ->
     assert len(shown["family"]) == 1 + len(done)
 
 
+def test_refunds_and_disputes_at_once_never_give_back_more_than_was_captured(clients: list[Client]) -> None:
+    authorization_id = accepted(clients[0].authorize(100), 201)["transaction_id"]
+    accepted(clients[0].capture(authorization_id), 201)
+    about = {"authorization_id": authorization_id, "reason": "general", "amount": 10}
+
+    def send(client: Client, number: int) -> httpx.Response:
+        if number % 2:
+            return client.post("/v1/disputes", about)
+        return client.refund(authorization_id, amount=10)
+
+    responses = at_once(clients, send)
+    assert Counter(response.status_code for response in responses) == {201: 10, 409: AT_ONCE - 10}
+    disputes = sum("dispute_id" in response.json() for response in responses if response.status_code == 201)
+    balance = clients[-1].transaction(authorization_id)["balance"]
+    assert (balance["refunded_amount"], balance["disputed_amount"]) == (100 - 10 * disputes, 10 * disputes)
+    assert balance["refundable_amount"] == 0
+
+
+def test_of_many_escalations_with_one_key_one_is_executed(clients: list[Client]) -> None:
+    authorization_id = accepted(clients[0].authorize(100), 201)["transaction_id"]
+    accepted(clients[0].capture(authorization_id), 201)
+    about = {"authorization_id": authorization_id, "reason": "general", "inquiry": True}
+    dispute_id = accepted(clients[0].post("/v1/disputes", about), 201)["dispute_id"]
+    headers = {"X-Idempotency-Key": new_key()}
+    path = f"/v1/disputes/{dispute_id}/escalate"
+    responses = at_once(clients, lambda client, _: client.send("POST", path, headers=headers))
+    assert {response.status_code for response in responses} == {200}
+    replayed = Counter(response.headers.get("idempotent-replayed") for response in responses)
+    assert replayed == {None: 1, "true": AT_ONCE - 1}
+    assert len({response.content for response in responses}) == 1
+    types = [member["type"] for member in clients[0].transaction(authorization_id)["family"]]
+    assert types == ["authorization", "capture", "chargeback"]
+
+
 def test_many_cards_can_be_authorized_at_once_and_none_is_lost(clients: list[Client]) -> None:
     reference = new_key()
     responses = at_once(

@@ -58,11 +58,13 @@ def documents(text: str) -> Iterator[Json]:
 
 
 def test_the_commands_make_a_payment_capture_and_refund(payment: tuple[Client, list[Json]]) -> None:
-    _, (authorization, capture, refund) = payment
+    _, (authorization, capture, refund, advance) = payment
     assert (authorization["status"], authorization["amount"]) == ("authorized", 1051)
     assert (capture["status"], capture["amount"], capture["final"]) == ("succeeded", 1000, True)
     assert (refund["status"], refund["amount"]) == ("succeeded", 200)
     assert refund["balance"]["refundable_amount"] == 800
+    assert (advance["complete"], advance["ran_count"]) == (True, 1)
+    assert advance["ran"][0]["work"] == "settlement"
 
 
 def test_sent_again_the_first_command_gets_the_first_answer(payment: tuple[Client, list[Json]]) -> None:

@@ -5,11 +5,13 @@ numbers that integrators know, and what they do, stand here a second time, writt
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
 
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key
+from tests.e2e.infra.server import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -27,6 +29,8 @@ class Known(NamedTuple):
     avs: str = "Y"
     risk: str = "normal"
     capture: str = "succeeded"
+    follows: str | None = None
+    refund: tuple[str, str] = ("succeeded", "succeeded")
 
 
 KNOWN: Final = {
@@ -58,7 +62,22 @@ KNOWN: Final = {
     "4000000000000028": Known(avs="Z"),
     "4000000000000010": Known(avs="N"),
     "4000000000000044": Known(avs="U"),
+    "4000000000000259": Known(follows="dispute"),
+    "4000000000002685": Known(follows="dispute"),
+    "4000000000001976": Known(follows="inquiry"),
+    "4000000000005423": Known(follows="early_fraud_warning"),
+    "4000000000007726": Known(refund=("pending", "succeeded")),
+    "4000000000005126": Known(refund=("succeeded", "failed")),
 }
+
+DISPUTED_AS: Final = {
+    "4000000000000259": "fraudulent",
+    "4000000000002685": "product_not_received",
+    "4000000000001976": "fraudulent",
+}
+
+OUTCOME_DELAY_S: Final = 300
+"""After how long the outcome of a refund is known, by the account's clock."""
 
 RETRY_FORBIDDEN: Final = {"04", "07", "12", "14", "15", "41", "43", "46", "57", "R1", "R3"}
 """Visa's category 1: the issuer will never approve."""
@@ -71,6 +90,13 @@ DECLINE_CODES: Final = """authentication_required approve_with_id call_issuer ca
     incorrect_number incorrect_zip insufficient_funds invalid_account invalid_amount issuer_not_available lost_card
     new_account_information_available not_permitted pickup_card processing_error reenter_transaction restricted_card
     revocation_of_authorization security_violation stolen_card try_again_later withdrawal_count_limit_exceeded""".split()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """The demo account of a sandbox of this module's own, since the account's clock is moved."""
+    with Server(tmp_path_factory.mktemp("cards") / "ledger.db") as server, Client(server.url) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +127,26 @@ def captured(client: Client, authorization: Json) -> str | None:
     return status
 
 
+def followed(client: Client, authorization: Json) -> str | None:
+    """What came of a capture besides itself."""
+    about = {"authorization_id": authorization["transaction_id"]}
+    disputes = accepted(client.get("/v1/disputes", **about), 200)["data"]
+    warnings = accepted(client.get("/v1/early-fraud-warnings", **about), 200)["data"]
+    assert len(disputes) + len(warnings) <= 1
+    if disputes:
+        return "inquiry" if disputes[0]["inquiry"] else "dispute"
+    return "early_fraud_warning" if warnings else None
+
+
+def refunded(client: Client, authorization: Json) -> Json | None:
+    """A refund of all that is left; None when there is nothing to refund."""
+    response = client.refund(authorization["transaction_id"])
+    if response.status_code == 409:
+        return None
+    refund = accepted(response, 201)
+    return {"transaction_id": refund["transaction_id"], "refund_status": refund["status"]}
+
+
 @pytest.mark.parametrize("trigger", ["request_header", "cardholder_name", "card_number", "amount"])
 def test_every_published_row_answers_what_it_promises(
     demo: Client, published: list[Json], trigger: str
@@ -108,17 +154,67 @@ def test_every_published_row_answers_what_it_promises(
     rows = [row for row in published if row["trigger"] == trigger]
     assert rows
     wrong = []
+    refunds: list[tuple[Json, Json]] = []
     for row in rows:
         request = row["request"]
         headers = {"X-Idempotency-Key": new_key(), **request["headers"]}
         answer = accepted(demo.send("POST", "/v1/authorize", json=request["body"], headers=headers), 201)
-        outcome = {**found(answer), "capture_status": captured(demo, answer)}
+        outcome = {
+            **found(answer),
+            "capture_status": captured(demo, answer),
+            "after_capture": followed(demo, answer),
+            "refund_status": None,
+            # What becomes of the refunds is looked at when the clock has moved, once for all of them.
+            "refund_outcome": row["expect"]["refund_outcome"],
+        }
+        if (refund := refunded(demo, answer)) is not None:
+            outcome["refund_status"] = refund["refund_status"]
+            refunds.append((row, refund))
         decided_by = (answer["simulation"]["trigger"], answer["simulation"]["rule"])
         # Cards that are simply approved are triggers of nothing.
         promised_by = ("none", "approved") if row["rule"] == "approved" else (trigger, row["rule"])
         if outcome != row["expect"] or decided_by != promised_by:
             wrong.append((row["value"], row["expect"], outcome, decided_by))
     assert wrong == []
+    advance(demo, OUTCOME_DELAY_S)
+    outcomes = {row["value"]: demo.transaction(refund["transaction_id"])["status"] for row, refund in refunds}
+    assert outcomes == {
+        row["value"]: row["expect"]["refund_outcome"] for row in rows if row["expect"]["refund_outcome"]
+    }
+
+
+def advance(client: Client, seconds: int) -> None:
+    accepted(client.send("POST", "/v1/clock/advance", json={"by_seconds": seconds}), 200)
+
+
+@pytest.mark.parametrize("number", [number for number, known in KNOWN.items() if known.follows])
+def test_what_follows_a_capture_is_about_that_payment(demo: Client, number: str) -> None:
+    authorization = accepted(demo.authorize(1051, card=card(number)), 201)
+    assert captured(demo, authorization) == "succeeded"
+    assert followed(demo, authorization) == KNOWN[number].follows
+    about = {"authorization_id": authorization["transaction_id"]}
+    path = "/v1/disputes" if number in DISPUTED_AS else "/v1/early-fraud-warnings"
+    (made,) = accepted(demo.get(path, **about), 200)["data"]
+    assert (made["amount"], made["currency"]) == (1051, "EUR")
+    assert made.get("reason") == DISPUTED_AS.get(number)
+    disputed = 1051 if KNOWN[number].follows == "dispute" else 0
+    assert demo.transaction(authorization["transaction_id"])["balance"]["disputed_amount"] == disputed
+
+
+@pytest.mark.parametrize(
+    ("number", "statuses"), [(n, k.refund) for n, k in KNOWN.items() if len(set(k.refund)) > 1]
+)
+def test_a_refund_on_a_card_that_is_known_for_it_takes_its_time(
+    demo: Client, number: str, statuses: tuple[str, str]
+) -> None:
+    authorization = accepted(demo.authorize(1051, card=card(number)), 201)
+    assert captured(demo, authorization) == "succeeded"
+    refund = accepted(demo.refund(authorization["transaction_id"]), 201)
+    assert refund["status"] == statuses[0]
+    advance(demo, OUTCOME_DELAY_S - 60)
+    assert demo.transaction(refund["transaction_id"])["status"] == statuses[0]
+    advance(demo, 60)
+    assert demo.transaction(refund["transaction_id"])["status"] == statuses[1]
 
 
 def test_every_row_pulls_the_trigger_that_it_names(published: list[Json]) -> None:

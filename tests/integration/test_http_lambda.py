@@ -11,7 +11,7 @@ import pytest
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from tests.integration.http_contract import API_KEY, AUTHORIZE, make_app
+from tests.integration.http_contract import API_KEY, AUTHORIZE, ORIGIN, make_app
 
 CONTEXT = SimpleNamespace(aws_request_id="lambda-request-1")
 
@@ -130,3 +130,28 @@ def test_a_home_that_cannot_count_claims_no_quota(handler: Mangum) -> None:
     answer = handler(event("GET", "/v1/transactions", headers=headers), CONTEXT)
     assert answer["statusCode"] == 201
     assert not [name for name in answer["headers"] if name.startswith("ratelimit")]
+
+
+def test_a_preflight_is_answered_by_the_function_without_a_key(handler: Mangum) -> None:
+    """The gateway hands over every method of a path, so that it is asked here and nowhere else."""
+    headers = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, x-api-key, x-idempotency-key",
+    }
+    answer = handler(event("OPTIONS", "/v1/authorize", headers=headers), CONTEXT)
+    assert (answer["statusCode"], answer["body"]) == (204, "")
+    assert answer["headers"]["access-control-allow-origin"] == ORIGIN
+    assert answer["headers"]["access-control-allow-methods"] == "OPTIONS, POST"
+    allowed = answer["headers"]["access-control-allow-headers"].split(", ")
+    assert {"content-type", "x-api-key", "x-idempotency-key"} <= set(allowed)
+
+
+def test_bytes_that_are_no_text_are_refused_and_not_repaired(handler: Mangum) -> None:
+    """The gateway hands bodies over in base64, as they came."""
+    proxied = event("POST", "/v1/authorize", headers=AUTHORIZED)
+    proxied["body"] = base64.b64encode(b'{"amount": 1, "currency": "E\xffR"}').decode()
+    proxied["isBase64Encoded"] = True
+    answer = handler(proxied, CONTEXT)
+    assert answer["statusCode"] == 400
+    assert json.loads(answer["body"])["code"] == "malformed_json"

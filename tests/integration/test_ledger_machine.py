@@ -31,11 +31,15 @@ from handlers.domain.errors import SandboxError, TransactionNotFound
 from handlers.domain.ids import PREFIXES, identify_card
 from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.money import AMOUNT_MAX
+from handlers.domain.postings import MERCHANT_BANK, MERCHANT_PAYABLE, MERCHANT_RECEIVABLE, balance_of
+from handlers.domain.settlement import SETTLED_KINDS
 from handlers.services.due_work import do_due_work
 from handlers.services.entries import KEY_RETENTION_MS, as_created
 from handlers.services.payments import Outcome
-from handlers.services.ports import DUE_KEY, Index, Store
+from handlers.services.ports import DUE_KEY, Index, Record, Store
 from handlers.services.representations import render_transaction
+from handlers.services.settlement_records import read_lines
+from handlers.services.settlements import list_settlements, settle_on_demand
 from handlers.services.transactions import Filter, get_transaction, list_transactions
 from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
@@ -215,6 +219,9 @@ class LedgerMachine(RuleBasedStateMachine):
         for record in self.store.page(Index.DUE, DUE_KEY, limit=1_000).records:
             if record.due_at is None or record.due_at > now:
                 break
+            if record.kind in SETTLED_KINDS and record.account_id in self.accounts:
+                self.settles_a_day(record)
+                continue
             if record.id not in roots:
                 continue  # of an earlier history in the same ledger
             do_due_work(self.ports, record)
@@ -228,6 +235,27 @@ class LedgerMachine(RuleBasedStateMachine):
             # Done again, it changes nothing.
             do_due_work(self.ports, record)
             assert self.store.get([record.id]) == [after]
+
+    def settles_a_day(self, record: Record) -> None:
+        """What one entry's being due brings about: its whole day is settled, as of the day's end."""
+        moment = record.due_at
+        assert moment is not None
+        do_due_work(self.ports, record)
+        for entry in self.model.unsettled(record.account_id):
+            if entry.day_ends <= moment:
+                entry.settled_at = moment
+
+    @rule(account=st.integers(0, 1), share=st.sampled_from([None, None, 0, 1]))
+    def settles(self, account: int, share: int | None) -> None:
+        """All of it; or up to the first or the last moment at which something was made that is not settled."""
+        owner, now = self.accounts[account], self.clock.now_ms()
+        waiting = self.model.unsettled(owner)
+        up_to = waiting[-share].created_at if waiting and share is not None else None
+        made = settle_on_demand(self.ports, owner, up_to=up_to, discrepancies=["missing_line"])
+        taken = [entry for entry in waiting if up_to is None or entry.created_at <= up_to]
+        assert sum(settlement.count for settlement in made) == len(taken)
+        for entry in taken:
+            entry.settled_at = now
 
     @rule(
         account=st.integers(0, 1),
@@ -299,8 +327,11 @@ class LedgerMachine(RuleBasedStateMachine):
             for entry, member in zip(family.entries, members, strict=True):
                 assert shown_of(member) == self.model.shown_now(entry, now)
                 first = self.first_responses[self.ids[entry]]
-                moving = {"status": first["status"], "balance": first["balance"]}
-                assert {**member, **(moving if entry is root else {})} == first
+                moving = ("status", "balance") if entry is root else ("settlement_id", "settled_at")
+                assert {**member, **{name: first[name] for name in moving if name in first}} == first
+                if entry.kind in SETTLED_KINDS:
+                    settled_at = None if entry.settled_at is None else format_moment(entry.settled_at)
+                    assert member["settled_at"] == settled_at
             assert render_transaction(found.entry) == members[0]
             check_arithmetic(members, held=family.authorized - family.captured - family.released)
             assert 0 <= family.refunded <= family.captured
@@ -311,6 +342,29 @@ class LedgerMachine(RuleBasedStateMachine):
         for account in self.accounts:
             expected = self.newest_first(self.model.listed(account, self.clock.now_ms()))
             assert self.walk(account, Filter(), 100) == expected
+
+    @invariant()
+    def what_is_settled_is_on_one_line_and_leaves_nothing_owed(self) -> None:
+        for account in self.accounts:
+            settled = {self.ids[entry]: entry for entry in self.model.entries if entry.settled_at is not None}
+            settled = {name: entry for name, entry in settled.items() if entry.account == account}
+            lines: list[str] = []
+            for settlement in list_settlements(self.ports, account, limit=100, cursor=None).items:
+                assert settlement.completed
+                held = read_lines(self.ports, settlement)
+                lines += [line.transaction_id for line in held]
+                owed = 0
+                for line in held:
+                    entry = settled[line.transaction_id]
+                    owed += entry.shown["amount"] if entry.kind == "capture" else -entry.shown["amount"]
+                assert settlement.gross == sum(line.gross for line in held) == owed
+                assert settlement.net == owed - sum(line.fee for line in held)
+                postings = [*settlement.postings, *settlement.payout_postings]
+                assert sum(amount for _, amount in postings) == 0
+                assert balance_of(postings, MERCHANT_RECEIVABLE) == -owed
+                assert balance_of(postings, MERCHANT_PAYABLE) == 0
+                assert balance_of(postings, MERCHANT_BANK) == settlement.net
+            assert sorted(lines) == sorted(settled)
 
     # --- how it is told to both ---
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from handlers.entrypoints.prepare_contract import prepare_contract
 from tests.load.figures import Comparison, Section
-from tests.load.lambda_homes import lambda_environment, prepare_contract
+from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of, table
 from tests.load.processes import ROOT, BenchFailed
 from tests.load.samples import ACCEPTED, gateway_event

@@ -5,16 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from handlers.bootstrap import build_lambda_app
 from handlers.domain.ids import identify_api_key
 from handlers.domain.plans import DEFAULT_PLAN
-from handlers.http.contract import load_contract
 from handlers.services.ports import CommitResult, Committed, Index, Page, Position, Record, Update
-from handlers.settings import LambdaSettings, contract_path
+from handlers.settings import LambdaSettings
 from tests.load.samples import API_KEY
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -96,8 +94,3 @@ def lambda_environment(*, contract: Path | None = None) -> dict[str, str]:
         "SANDBOX_CONTRACT": str(contract or ""),
         "SANDBOX_LOG_LEVEL": "warning",
     }
-
-
-def prepare_contract(path: Path) -> None:
-    """Write the contract as the build of the Lambda bundle does: as JSON."""
-    path.write_bytes(orjson.dumps(load_contract(contract_path())))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from handlers.domain.authorization import VALIDITY_MS
+from handlers.domain.moments import DAY_MS
 from handlers.domain.money import AMOUNT_MAX
 from handlers.services.entries import KEY_RETENTION_MS
 
@@ -32,7 +33,8 @@ class Refused(Exception):
 
 @dataclass(eq=False)
 class Entry:
-    """One entry. shown: what its first response said. family: the authorization that it belongs to, or is."""
+    """One entry. shown: what its first response said. family: the authorization that it belongs to, or is. settled_at: once
+    it is."""
 
     account: str
     kind: str
@@ -41,6 +43,12 @@ class Entry:
     created_at: int
     shown: dict[str, Any]
     family: "Family"
+    settled_at: int | None = None
+
+    @property
+    def day_ends(self) -> int:
+        """The midnight (UTC) after it."""
+        return (self.created_at // DAY_MS + 1) * DAY_MS
 
 
 @dataclass(eq=False)
@@ -77,6 +85,7 @@ class Family:
             "captured_amount": self.captured,
             "refunded_amount": self.refunded,
             "released_amount": self.released,
+            "disputed_amount": 0,
             "capturable_amount": self.held(now),
             "refundable_amount": self.captured - self.refunded,
         }
@@ -159,6 +168,17 @@ class ModelLedger:
         family.released += held
         family.expired = True
         return self._note(family.account, "expiry", "", {}, family, held, None, family.expires_at)
+
+    def unsettled(self, account: str) -> list[Entry]:
+        """What moved money to or from the merchant and is not settled."""
+        return [
+            entry
+            for entry in self.entries
+            if entry.account == account
+            and entry.kind in ("capture", "refund")
+            and entry.shown["status"] == "succeeded"
+            and entry.settled_at is None
+        ]
 
     def find(self, account: str, kind: str, key: str, now: int) -> Entry | None:
         """The entry that this key made, if it did and the key is not forgotten."""

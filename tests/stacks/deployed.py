@@ -4,6 +4,8 @@ The double answers with ids and ARNs of the shape that AWS gives, so that an Out
 and not as an empty text. It creates nothing; `tests/e2e` applies the same program to an emulator.
 """
 
+import asyncio
+import atexit
 import json
 import runpy
 import threading
@@ -88,6 +90,8 @@ class Deployed:
 @cache
 def _deploy(stack: str, region: str, config: frozenset[tuple[str, str]], secrets: frozenset[str]) -> Deployed:
     recorder = _Recorder()
+    # A test that called `asyncio.run` has left the thread without a loop, which Pulumi's double runs in.
+    asyncio.set_event_loop(_loop())
     # Left over from whatever ran in this process before.
     set_root_resource(None)  # type: ignore[arg-type]  # that is how Pulumi begins itself
     set_mocks(recorder, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(recorder))
@@ -97,6 +101,13 @@ def _deploy(stack: str, region: str, config: frozenset[tuple[str, str]], secrets
     )
     pulumi.runtime.test(_run)(recorder.deployed)  # type: ignore[no-untyped-call]
     return recorder.deployed
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 def deploy(stack: str = "dev", *, region: str = REGION, **settings: Any) -> Deployed:

@@ -8,19 +8,17 @@ import pytest
 import yaml
 
 from handlers.domain.webhooks import EVENT_TYPES
-from handlers.entrypoints import trigger as triggers
 from handlers.entrypoints.terminal import Terminal
 from handlers.entrypoints.trigger import (
     BOOLEAN_FIELDS,
+    EVENTS,
     INTEGER_FIELDS,
-    PATHS,
     RECIPES,
-    Assignment,
-    UsageError,
     list_recipes,
     parse_assignment,
-    set_fields,
 )
+from handlers.entrypoints.trigger_disputes import DISPUTE_RECIPES
+from handlers.entrypoints.trigger_run import CARD_DEFAULT, PATHS, Assignment, UsageError, set_fields
 from handlers.settings import contract_path
 from tests.unit.cli_fakes import PREFIXES, Json, Session
 
@@ -33,6 +31,16 @@ def session() -> Session:
 def test_every_event_that_an_operation_makes_can_be_triggered() -> None:
     assert set(RECIPES) == {event for (kind, _), event in EVENT_TYPES.items() if kind in PREFIXES}
     assert set(PATHS) == set(PREFIXES)
+    # What only time brings about, a settlement, and an endpoint that was disabled: no operation on a payment makes them.
+    assert set(EVENT_TYPES.values()) - set(EVENTS) == {
+        "payment.expired",
+        "settlement.completed",
+        "payment.refund_succeeded",
+        "payment.refund_failed",
+        "payment.chargeback_reversed",
+        "webhook_endpoint.disabled",
+    }
+    assert set(DISPUTE_RECIPES) < set(EVENT_TYPES.values())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,7 @@ def test_fields_are_those_of_the_last_operation_save_for_card_and_currency(sessi
     (_, authorize, _), (_, capture, _) = session.payments.requests
     assert authorize["amount"] == 1200
     assert authorize["currency"] == "JPY"
-    assert authorize["card"] == {**triggers.CARD_DEFAULT, "number": "5555555555554444"}
+    assert authorize["card"] == {**CARD_DEFAULT, "number": "5555555555554444"}
     assert "metadata" not in authorize
     assert capture == {
         "authorization_id": "auth_1",
@@ -106,7 +114,7 @@ def test_fields_are_those_of_the_last_operation_save_for_card_and_currency(sessi
         "metadata": {"order": "7"},
         "final": True,
     }
-    assert triggers.CARD_DEFAULT["number"] == "4242424242424242"
+    assert CARD_DEFAULT["number"] == "4242424242424242"
 
 
 def test_an_existing_authorization_takes_no_card_so_the_api_may_say_so(session: Session) -> None:
@@ -263,7 +271,7 @@ def test_integers_and_booleans_are_those_of_the_contract() -> None:
         for name, below in schema.get("properties", {}).items():
             collect(below, f"{path}.{name}".lstrip("."))
 
-    for operation in PATHS.values():
+    for operation in (*PATHS.values(), "/v1/disputes"):
         body = contract["paths"][operation]["post"]["requestBody"]["content"]["application/json"]
         collect(body["schema"], "")
     assert found["integer"] == INTEGER_FIELDS
@@ -273,7 +281,7 @@ def test_integers_and_booleans_are_those_of_the_contract() -> None:
 def test_the_list_names_every_event_and_its_operations() -> None:
     out = io.StringIO()
     assert list_recipes(Terminal(out, out)) == 0
-    assert [line.split()[0] for line in out.getvalue().splitlines()] == list(RECIPES)
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == list(EVENTS)
     out = io.StringIO()
     list_recipes(Terminal(out, out, as_json=True))
     listed = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -12,6 +12,7 @@ from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
 from handlers.domain.cards import brand_of
+from handlers.domain.disputes import REASONS, Status
 from handlers.domain.errors import SandboxError
 from handlers.domain.money import AMOUNT_MAX, EXPONENTS
 from handlers.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
@@ -19,6 +20,8 @@ from handlers.domain.postings import LEDGER_ACCOUNTS
 from handlers.domain.triggers import RISK_LEVELS, parse_instruction
 from handlers.domain.version import VERSION
 from handlers.http import problems
+from handlers.services.clocks import WEBHOOK_ATTEMPT
+from handlers.services.due_work import WORK
 from handlers.services.trigger_table import PRECEDENCE, list_triggers
 from handlers.settings import contract_path
 
@@ -149,6 +152,16 @@ def test_check_results_brands_and_ledger_accounts_are_those_of_the_tables() -> N
     assert SCHEMAS["Posting"]["properties"]["ledger_account"]["enum"] == list(LEDGER_ACCOUNTS)
 
 
+def test_statuses_and_reasons_of_disputes_are_those_of_the_tables() -> None:
+    assert SCHEMAS["DisputeStatus"]["enum"] == [status.value for status in Status]
+    assert SCHEMAS["DisputeReason"]["enum"] == list(REASONS)
+
+
+def test_what_an_advance_lists_is_the_work_that_there_is() -> None:
+    ran = SCHEMAS["ClockAdvance"]["properties"]["ran"]["items"]["properties"]
+    assert set(ran["work"]["enum"]) == {WEBHOOK_ATTEMPT, *(work.name for work in WORK.values())}
+
+
 @pytest.mark.parametrize("parameter", ["SimulateAuthorization", "SimulateOperation"])
 def test_what_the_simulation_pattern_accepts_is_in_the_grammar(parameter: str) -> None:
     pattern = re.compile(CONTRACT["components"]["parameters"][parameter]["schema"]["pattern"])
@@ -190,10 +203,14 @@ def test_operations_are_complete_enough_to_generate_a_client() -> None:
         assert operation["security"] in ([], [{"ApiKey": []}])
 
 
+MONEY_TAGS = ("payments", "disputes")
+"""The tags whose POST operations move money, or decide about money that moves later."""
+
+
 def test_money_moves_only_under_an_idempotency_key() -> None:
     for path, method, operation in OPERATIONS:
         names = [resolve(parameter)["name"] for parameter in operation.get("parameters", [])]
-        moves_money = operation["tags"] == ["payments"] and method == "post"
+        moves_money = operation["tags"][0] in MONEY_TAGS and method == "post"
         assert ("X-Idempotency-Key" in names) == moves_money, path
         assert ("422" in operation["responses"]) == moves_money, path
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from handlers.entrypoints.lean_imports import LEFT_OUT, NotLoadedError, lean_imports
+from handlers.entrypoints.prepare_contract import prepare_contract
+from tests.load.lambda_homes import lambda_environment
+from tests.load.lambda_path import environment_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +48,41 @@ def test_the_app_starts_and_answers_without_what_is_left_out() -> None:
     assert json.loads(answers) == [[], 201, 400, []]
     # A contract that the build has not validated cannot be validated without jsonschema: that is said, not skipped.
     assert failure == "NotLoadedError"
+
+
+LAMBDA = """
+import json, sys
+from handlers.entrypoints.lambda_api import handler
+from handlers.entrypoints.lean_imports import LEFT_OUT
+from tests.load.samples import ACCEPTED, LambdaContext, gateway_event
+
+def ask(method, path):
+    event = gateway_event(ACCEPTED, "key") | {"httpMethod": method, "path": path}
+    del event["headers"]["x-api-key"], event["multiValueHeaders"]["x-api-key"]
+    return handler(event, LambdaContext())["statusCode"]
+
+def late():
+    return [name for name in ("handlers.http.health", "handlers.http.events") if name in sys.modules]
+
+answers = [ask("POST", "/v1/authorize"), ask("GET", "/v1/events/evt_1"), late(), ask("GET", "/v1/health"), late()]
+print(json.dumps([answers, [name for name in LEFT_OUT if name in sys.modules]]))
+"""
+
+
+def test_the_lambda_function_starts_without_it_too_and_its_client_works(tmp_path: Path) -> None:
+    """Nothing listens at the table's address, which the health operation finds out by asking."""
+    prepare_contract(tmp_path / "contract.json")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LAMBDA],
+        cwd=ROOT,
+        env=environment_of(1, "dynamodb") | lambda_environment(contract=tmp_path / "contract.json"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[401, 401, [], 503, ["handlers.http.health"]], []]
 
 
 def test_a_stand_in_loads_like_a_module_and_refuses_to_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.domain.ids import (
+    OBJECT_PREFIXES,
     PREFIXES,
     acquirer_reference,
     identify_api_key,
     identify_card,
     identify_entry,
+    identify_object,
     retrieval_reference,
 )
 from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
@@ -83,7 +85,29 @@ def test_the_prefixes_of_ids_are_known_by_heart() -> None:
         "void": "void_",
         "increment": "inc_",
         "expiry": "exp_",
+        "chargeback": "chb_",
+        "chargeback_reversal": "chr_",
+        "refund_failure": "rff_",
     }
+    assert OBJECT_PREFIXES == {
+        "dispute": "dsp_",
+        "dispute_change": "dch_",
+        "early_fraud_warning": "efw_",
+        "early_fraud_warning_change": "efc_",
+        "refund_timer": "rft_",
+        "refund_success": "rfs_",
+    }
+    assert len({*PREFIXES.values(), *OBJECT_PREFIXES.values()}) == len(PREFIXES) + len(OBJECT_PREFIXES)
+
+
+def test_an_object_has_the_id_of_its_name_and_another_one_when_the_name_was_forgotten() -> None:
+    def named(account: str = "acct_1", kind: str = "dispute", name: str = "n", generation: int = 0) -> str:
+        return identify_object(LEDGER_SECRET, account, kind, name, generation=generation)
+
+    assert re.fullmatch("dsp_[0-9a-f]{26}", named())
+    assert named() == named()
+    others = {named("acct_2"), named(name="m"), named(generation=1), named(kind="refund_timer")}
+    assert len(others | {named()}) == 5
 
 
 def test_ids_stay_what_they_are_from_release_to_release() -> None:

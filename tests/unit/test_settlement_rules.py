@@ -1,6 +1,8 @@
 """The rules of settlement: when days end, what the acquirer keeps, and how a report is got wrong on purpose."""
 
+import re
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from handlers.domain import postings
 from handlers.domain.discrepancies import EXPLANATIONS, plant
-from handlers.domain.fees import SCHEDULE, fee_of, fixed_fee
+from handlers.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
 from handlers.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
 from handlers.domain.money import AMOUNT_MAX, EXPONENTS
 from handlers.domain.settlement import (
@@ -83,6 +85,17 @@ def test_a_fee_is_a_percentage_of_a_capture_and_a_fixed_part(
     assert fee_of(kind, brand, gross, currency) == fee
 
 
+@pytest.mark.parametrize(
+    ("currency", "fee"), [("EUR", 1500), ("JPY", 1500), ("KWD", 15_000), ("UYW", 150_000)]
+)
+def test_a_chargeback_costs_the_dispute_fee_and_its_reversal_gives_that_back(currency: str, fee: int) -> None:
+    assert dispute_fee(currency) == fee
+    for brand in SCHEDULE:
+        assert fee_of("chargeback", brand, -1000, currency) == fee
+        assert fee_of("chargeback_reversal", brand, 1000, currency) == -fee
+        assert fee_of("refund_failure", brand, 1000, currency) == 0
+
+
 @given(st.sampled_from(sorted(SCHEDULE)), st.integers(1, AMOUNT_MAX), st.sampled_from(sorted(EXPONENTS)))
 def test_the_percentage_is_rounded_half_up_as_decimals_are(brand: str, gross: int, currency: str) -> None:
     exact = Decimal(gross) * SCHEDULE[brand].basis_points / 10_000
@@ -100,6 +113,13 @@ def test_the_postings_of_a_settlement_and_its_payout_sum_to_zero_and_leave_nothi
     assert postings.balance_of(both, postings.MERCHANT_PAYABLE) == 0
     assert postings.balance_of(both, postings.MERCHANT_RECEIVABLE) == -gross
     assert postings.balance_of(both, postings.MERCHANT_BANK) == gross - fees
+
+
+def test_the_fee_table_of_the_docs_is_the_schedule() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settlement.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (\d+)\.(\d\d) % \| (\d)\.(\d\d) \|$", text, re.MULTILINE)
+    told = {brand: Rate(int(whole + part), int(major + minor)) for brand, whole, part, major, minor in rows}
+    assert told == SCHEDULE
 
 
 # --- discrepancies ---

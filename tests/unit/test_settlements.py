@@ -385,6 +385,21 @@ def test_settling_on_demand_completes_what_was_begun(clock: FrozenClock) -> None
     assert render_settlement(resumed)["initiated_by"] == "schedule"
 
 
+def test_a_request_whose_time_is_over_answers_what_it_began_and_a_repeat_goes_on(
+    ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
+    captured = [pay(ports, f"p-{number}") for number in range(7)]
+    hasty = replace(ports, request_budget_s=0)
+    counts = []
+    for _ in range(4):
+        (settlement,) = settle_now(hasty)
+        counts.append((settlement.count, settlement.completed))
+    assert counts == [(2, False), (4, False), (6, False), (7, True)]
+    assert sorted(ids_in(ports, settlement)) == sorted(captured)
+    assert settle_now(hasty) == []
+
+
 # --- races ---
 
 

@@ -22,6 +22,7 @@ from handlers.domain.triggers import (
     Simulation,
     decide_authorization,
     decide_operation,
+    decide_refund,
     decline_for_amount,
     parse_instruction,
 )
@@ -126,6 +127,8 @@ class Expected(NamedTuple):
     avs_result: str = "Y"
     risk_level: str = "normal"
     capture_decline: str | None = None
+    after_capture: str | None = None
+    refund_course: str | None = None
 
 
 def seen(decision: Decision) -> Expected:
@@ -138,6 +141,8 @@ def seen(decision: Decision) -> Expected:
         decision.avs_result,
         decision.risk_level,
         decision.capture_decline,
+        decision.after_capture,
+        decision.refund_course,
     )
 
 
@@ -175,17 +180,14 @@ CARDS = {
     "4000000000000028": Expected("card_number", avs_result="Z"),
     "4000000000000010": Expected("card_number", avs_result="N"),
     "4000000000000044": Expected("card_number", avs_result="U"),
+    # Approved, with consequences.
+    "4000000000000259": Expected("card_number", after_capture="disputed_fraudulent"),
+    "4000000000002685": Expected("card_number", after_capture="disputed_product_not_received"),
+    "4000000000001976": Expected("card_number", after_capture="inquired"),
+    "4000000000005423": Expected("card_number", after_capture="early_fraud_warning"),
+    "4000000000007726": Expected("card_number", refund_course="refund_pending_then_succeeded"),
+    "4000000000005126": Expected("card_number", refund_course="refund_succeeded_then_failed"),
 }
-
-# Cards of later events (disputes, slow refunds), which the sandbox does not play yet: they authorize.
-LATER_EVENTS = [
-    "4000000000000259",
-    "4000000000002685",
-    "4000000000001976",
-    "4000000000005423",
-    "4000000000007726",
-    "4000000000005126",
-]
 
 
 @pytest.mark.parametrize(("number", "expected"), CARDS.items())
@@ -196,11 +198,6 @@ def test_a_card_that_integrators_know_does_what_they_know_of_it(number: str, exp
 
 def test_no_card_is_published_beside_those_that_integrators_know() -> None:
     assert set(TEST_CARDS) == set(CARDS)
-
-
-@pytest.mark.parametrize("number", LATER_EVENTS)
-def test_cards_of_events_that_are_not_played_yet_authorize(number: str) -> None:
-    assert seen(decide(number)) == PLAIN
 
 
 @pytest.mark.parametrize(("number", "expected"), CARDS.items())
@@ -562,6 +559,28 @@ def test_an_operation_refuses_what_is_not_in_the_grammar() -> None:
     with pytest.raises(InvalidSimulation) as caught:
         decide_operation("bankruptcy", None)
     assert [error.pointer for error in caught.value.errors] == [HEADER]
+
+
+@pytest.mark.parametrize(
+    ("simulate", "standing", "expected"),
+    [
+        (None, None, (None, "none", (), None)),
+        (None, "refund_succeeded_then_failed", (None, "authorization", (), "refund_succeeded_then_failed")),
+        ("approve", "refund_succeeded_then_failed", (None, "request_header", ("authorization",), None)),
+        (
+            "lost_card",
+            "refund_succeeded_then_failed",
+            ("lost_card", "request_header", ("authorization",), None),
+        ),
+        ("lost_card", None, ("lost_card", "request_header", (), None)),
+    ],
+)
+def test_a_refund_takes_the_course_of_its_test_card_unless_a_header_says_otherwise(
+    simulate: str | None, standing: str | None, expected: tuple[Any, ...]
+) -> None:
+    decline, simulation, course = decide_refund(simulate, standing)
+    code = None if decline is None else decline.decline_code
+    assert (code, simulation.trigger, simulation.overridden, course) == expected
 
 
 # --- the published table -----------------------------------------------------------------------------------------

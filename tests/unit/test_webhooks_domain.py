@@ -209,6 +209,17 @@ def test_event_types_are_a_resource_and_a_verb_in_the_past_tense() -> None:
         "increment",
         "expiry",
         "settlement_completed",
+        "refund_initiated",
+        "refund_success",
+        "refund_failure",
+        "chargeback",
+        "chargeback_reversal",
+        "dispute_opened",
+        "dispute_updated",
+        "dispute_escalated",
+        "dispute_closed",
+        "early_fraud_warning_created",
+        "early_fraud_warning_closed",
         "endpoint_disabled",
     } == EVENT_KINDS
 

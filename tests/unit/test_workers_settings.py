@@ -1,8 +1,14 @@
-"""The environment of the functions behind the stream, the queue and the schedule."""
+"""The environment of the functions behind the stream, the queue, the schedule and the state machine."""
 
 import pytest
 
-from handlers.settings import DeliverSettings, RelaySettings, SettingsError, SweepSettings
+from handlers.settings import (
+    DeliverSettings,
+    RelaySettings,
+    SettingsError,
+    SettlementSettings,
+    SweepSettings,
+)
 
 DELIVER = {
     "SANDBOX_TABLE": "Ledger",
@@ -48,3 +54,17 @@ def test_an_unusable_variable_is_named(name: str, value: str) -> None:
 
 def test_the_ledger_secret_is_not_shown() -> None:
     assert "abab" not in repr(DeliverSettings.from_environment(DELIVER))
+
+
+SETTLEMENT = {name: DELIVER[name] for name in ("SANDBOX_TABLE", "SANDBOX_LEDGER_SECRET")}
+
+
+def test_settlement_reads_the_ledgers_settings_and_no_more() -> None:
+    settings = SettlementSettings.from_environment({**SETTLEMENT, "SANDBOX_FEED_SHARDS": "2"})
+    assert (settings.table, settings.secret, settings.feed_shards) == ("Ledger", b"\xab" * 32, 2)
+    assert "abab" not in repr(settings)
+    for name in SETTLEMENT:
+        with pytest.raises(SettingsError, match=f"{name} is not set"):
+            SettlementSettings.from_environment({key: SETTLEMENT[key] for key in SETTLEMENT if key != name})
+    with pytest.raises(SettingsError, match="SANDBOX_LEDGER_SECRET"):
+        SettlementSettings.from_environment({**SETTLEMENT, "SANDBOX_LEDGER_SECRET": "ab" * 31})

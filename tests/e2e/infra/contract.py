@@ -60,7 +60,12 @@ class Contract:
         return node
 
     def find(self, method: str, path: str) -> Json | None:
-        """The operation that a request without its query meant; None when there is none."""
+        """The operation that a request without its query meant; None when there is none.
+
+        path: as it stands in the URL, which for a stage of API Gateway has more before the contract's own.
+        """
+        before, version, rest = path.partition("/v1/")
+        path = version + rest or before
         # A path without parameters comes before one with them.
         for template in [
             path,
@@ -105,11 +110,12 @@ class Contract:
             if response.content:
                 yield "there is a body, and the contract has none"
             return
-        media_type = response.headers.get("content-type", "none")
+        media_type = response.headers.get("content-type", "none").partition(";")[0]
         if media_type not in content:
             yield f"the media type is {media_type}, not {' or '.join(content)}"
         elif response.request.method != "HEAD":
-            yield from self.faults(response.json(), content[media_type]["schema"])
+            body = response.json() if media_type.endswith("json") else response.text
+            yield from self.faults(body, content[media_type]["schema"])
 
 
 @cache

@@ -4,6 +4,7 @@ It keeps what it was sent, byte for byte. What it answers can be changed at any 
 """
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -68,19 +69,32 @@ class _Server(ThreadingHTTPServer):
 class Receiver:
     """As a context manager it listens until the end of the block.
 
-    answer: an answer, or what makes one of a request. unread: how many answers found nobody to read them any more.
+    answer: an answer, or what makes one of a request. tls: speak https with this, under the name `host`. unread: how many
+    answers found nobody to read them any more.
     """
 
-    def __init__(self, answer: Answer | Behaviour | None = None, *, path: str = "/hooks") -> None:
+    def __init__(
+        self,
+        answer: Answer | Behaviour | None = None,
+        *,
+        path: str = "/hooks",
+        tls: ssl.SSLContext | None = None,
+        host: str = LOOPBACK,
+    ) -> None:
         self.answer: Answer | Behaviour = answer or Answer()
         self.unread = 0
         self._requests: list[Received] = []
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._server = _Server((LOOPBACK, 0), self._handler())
+        if tls is not None:
+            # The handshake is left to the thread of the connection: a sandbox may break it off.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         # Half a second is how long ending would take, for every receiver.
         self._thread = threading.Thread(target=self._server.serve_forever, args=[0.02], daemon=True)
-        self.origin = f"http://{LOOPBACK}:{self._server.server_port}"
+        self.origin = f"{'http' if tls is None else 'https'}://{host}:{self._server.server_port}"
         self.url = self.origin + path
 
     def __enter__(self) -> Self:

@@ -1,0 +1,177 @@
+"""That the tests of this folder see it when a part of the deployment no longer fits the others.
+
+Each of these changes one thing of the deployed stack behind the program's back, runs a test of this folder that passes
+otherwise, and wants it to fail. So a green run says something of environment variables, policies, redrives and routes.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e import test_payment_life as payments
+from tests.e2e.aws.test_gateway import every_operation_is_deployed
+from tests.e2e.aws.test_workers import malformed_messages_end_among_the_dead
+from tests.e2e.infra import server as waiting
+from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
+from tests.e2e.infra.client import Client, accepted
+from tests.e2e.infra.receiver import Receiver
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
+
+Change = Callable[[DeployedSandbox], AbstractContextManager[None]]
+
+
+@pytest.fixture(autouse=True)
+def short_deadline(monkeypatch: pytest.MonkeyPatch, demo: Client) -> None:
+    """What does not come is not waited for as long as elsewhere; all functions that are called here have been awake."""
+    accepted(demo.get("/v1/account"), 200)
+    monkeypatch.setattr(waiting, "DEADLINE_S", 8.0)
+
+
+def a_payment_can_be_made(shop: Client) -> None:
+    payments.test_a_payment_is_authorized_captured_refunded_and_shown_with_its_family(shop)
+
+
+def a_webhook_arrives(shop: Client, receiver: Receiver) -> None:
+    accepted(shop.send("POST", "/v1/webhook-endpoints", json={"url": receiver.url}), 201)
+    accepted(shop.authorize(1000), 201)
+    (request,) = receiver.wait_for(1)
+    assert request.type == "payment.authorized"
+
+
+def test_unchanged_everything_passes(server: DeployedSandbox, shop: Client, receiver: Receiver) -> None:
+    """Without this, what fails below might fail anyway."""
+    a_payment_can_be_made(shop)
+    a_webhook_arrives(shop, receiver)
+    every_operation_is_deployed(server)
+    malformed_messages_end_among_the_dead(server)
+
+
+@pytest.mark.parametrize("variable", ["SANDBOX_TABLE", "SANDBOX_LEDGER_SECRET", "SANDBOX_CONTRACT"])
+def test_a_variable_of_the_api_that_is_renamed_fails_payments(
+    server: DeployedSandbox, shop: Client, variable: str
+) -> None:
+    with renamed_variable(server, "api", variable), pytest.raises(AssertionError, match="50"):
+        a_payment_can_be_made(shop)
+    a_payment_can_be_made(shop)
+
+
+@pytest.mark.parametrize("action", ["dynamodb:PutItem", "dynamodb:GetItem"])
+def test_an_action_that_the_api_is_not_allowed_fails_payments(
+    server: DeployedSandbox, shop: Client, action: str
+) -> None:
+    with forbidden(server, "api", action), pytest.raises(AssertionError, match="500"):
+        a_payment_can_be_made(shop)
+    a_payment_can_be_made(shop)
+
+
+@pytest.mark.parametrize(
+    ("function", "action"),
+    [("relay", "sns:Publish"), ("deliver", "dynamodb:Query"), ("deliver", "dynamodb:PutItem")],
+)
+def test_an_action_that_a_worker_is_not_allowed_fails_webhooks(
+    server: DeployedSandbox, shop: Client, receiver: Receiver, function: str, action: str
+) -> None:
+    with forbidden(server, function, action), pytest.raises(TimeoutError):
+        a_webhook_arrives(shop, receiver)
+
+
+def test_a_queue_without_its_redrive_fails_dead_letters(server: DeployedSandbox) -> None:
+    with without_redrive(server), pytest.raises(TimeoutError):
+        malformed_messages_end_among_the_dead(server)
+
+
+def test_a_route_that_is_not_deployed_fails_the_comparison_with_the_contract(server: DeployedSandbox) -> None:
+    with without_route(server, "/v1/capture", "POST"), pytest.raises(AssertionError, match="capture"):
+        every_operation_is_deployed(server)
+
+
+@contextmanager
+def renamed_variable(server: DeployedSandbox, function: str, variable: str) -> Iterator[None]:
+    """A function whose environment has one of its variables under another name."""
+    functions, name = server.cloud.client("lambda"), server.output("function_names")[function]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    changed = {**before["Variables"], f"{variable}_": before["Variables"][variable]}
+    del changed[variable]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment=before)
+
+
+@contextmanager
+def forbidden(server: DeployedSandbox, function: str, action: str) -> Iterator[None]:
+    """A function whose role has lost one action."""
+    iam, role = server.cloud.client("iam"), server.output("function_names")[function]
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    before = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    assert action in json.dumps(before), f"{role} has no {action}"
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(without(before, action)))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(before))
+
+
+def without(policy: dict[str, Any], action: str) -> dict[str, Any]:
+    """The policy with one action less; a statement that had no other is gone."""
+    statements = [
+        {**statement, "Action": [one for one in actions_of(statement) if one != action]}
+        for statement in policy["Statement"]
+        if actions_of(statement) != [action]
+    ]
+    return {**policy, "Statement": statements}
+
+
+def actions_of(statement: dict[str, Any]) -> list[str]:
+    actions = statement["Action"]
+    return [actions] if isinstance(actions, str) else list(actions)
+
+
+@contextmanager
+def without_redrive(server: DeployedSandbox) -> Iterator[None]:
+    """The queue of webhooks without a queue for its dead letters."""
+    sqs, queue_url = server.cloud.client("sqs"), server.output("queue_url")
+    before = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"RedrivePolicy": ""})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue_url, Attributes=before)
+        # What could not be put aside would come back for ever.
+        sqs.purge_queue(QueueUrl=queue_url)
+
+
+@contextmanager
+def without_route(server: DeployedSandbox, path: str, method: str) -> Iterator[None]:
+    """An API that has lost one method of one path."""
+    gateway = server.cloud.client("apigateway")
+    (api,) = gateway.get_rest_apis()["items"]
+    pages = gateway.get_paginator("get_resources").paginate(restApiId=api["id"])
+    (resource,) = [one for page in pages for one in page["items"] if one["path"] == path]
+    at = {"restApiId": api["id"], "resourceId": resource["id"], "httpMethod": method}
+    before = gateway.get_method(**at)
+    gateway.delete_method(**at)
+    try:
+        yield
+    finally:
+        integration = before["methodIntegration"]
+        gateway.put_method(
+            **at,
+            authorizationType=before["authorizationType"],
+            apiKeyRequired=before["apiKeyRequired"],
+            requestParameters=before.get("requestParameters", {}),
+            requestModels=before.get("requestModels", {}),
+            operationName=before["operationName"],
+        )
+        gateway.put_integration(
+            **at,
+            type=integration["type"],
+            integrationHttpMethod=integration["httpMethod"],
+            uri=integration["uri"],
+            passthroughBehavior=integration["passthroughBehavior"],
+        )

@@ -1,0 +1,55 @@
+"""What runs a function: AWS's own runtime client, with nothing else on the path but the function's package. Put beside the
+bundle's files by `function_package.py`; its only argument is the folder of the client.
+
+Two things are as they would not be on AWS. The package does not lie in /var/task, so variables that name a file there are
+changed. And receivers of webhooks are on this machine: every name stands for 127.0.0.1, and that address may be sent to. So
+no test, and no fuzzing, ever sends anything to the network.
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], sys.argv[1]]
+    for _name, _value in os.environ.items():
+        if _value.startswith("/var/task/"):
+            os.environ[_name] = os.environ["LAMBDA_TASK_ROOT"] + _value.removeprefix("/var/task")
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from awslambdaric import bootstrap  # type: ignore[import-untyped]
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient  # type: ignore[import-untyped]
+
+from handlers.adapters.webhooks import addresses
+from handlers.domain.webhook_urls import is_loopback
+
+
+async def look_up_here(host: str, port: int, lookup: addresses.Lookup) -> Sequence[str]:
+    """In place of `addresses._look_up`."""
+    return ["127.0.0.1"]
+
+
+def allows_here(self: addresses.AddressPolicy, address: IPv4Address | IPv6Address) -> bool:
+    """In place of `AddressPolicy.allows`."""
+    return is_loopback(address)
+
+
+class ReportingClient(LambdaRuntimeClient):  # type: ignore[misc]  # awslambdaric has no types
+    """Writes the line that Lambda writes to a function's log. The emulator waits 50 ms for a function that says nothing."""
+
+    def wait_next_invocation(self) -> object:
+        request = super().wait_next_invocation()
+        sys.stderr.write(f"START RequestId: {request.invoke_id} Version: $LATEST\n")
+        return request
+
+
+def main() -> None:
+    """Answer invocations until the emulator ends this process."""
+    addresses._look_up = look_up_here
+    addresses.AddressPolicy.allows = allows_here  # type: ignore[method-assign]
+    bootstrap.run(os.environ["_HANDLER"], ReportingClient(os.environ["AWS_LAMBDA_RUNTIME_API"]))
+
+
+if __name__ == "__main__":
+    main()

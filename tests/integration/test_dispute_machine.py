@@ -1,0 +1,300 @@
+"""Payments that are captured, refunded, disputed and left alone in any order, while time passes: what always holds.
+
+No model of each operation's answer, as `test_ledger_machine.py` has for payments, but the laws of the money and of the table
+of transitions, looked at after every step; and that a repeated request answers what was answered first.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from moto import mock_aws
+
+from handlers.adapters.dynamodb.client import create_client
+from handlers.adapters.dynamodb.store import DynamoDbStore
+from handlers.adapters.dynamodb.table import create_table
+from handlers.adapters.sqlite.store import SqliteStore
+from handlers.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
+from handlers.domain.errors import StateConflict
+from handlers.services.dispute_representations import render_dispute
+from handlers.services.early_fraud_warnings import list_early_fraud_warnings
+from handlers.services.events import list_events
+from handlers.services.ports import Ports, Store
+from handlers.services.representations import render_transaction
+from handlers.services.transactions import get_transaction
+from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.model.calls import ACCOUNT, APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
+from tests.model.disputes import (
+    FAILING_REFUND_NUMBER,
+    FRAUDULENT_NUMBER,
+    INQUIRY_NUMBER,
+    PENDING_REFUND_NUMBER,
+    WARNING_NUMBER,
+    accept,
+    all_disputes,
+    answer,
+    dispute,
+    escalate,
+    pass_time,
+)
+
+Json = dict[str, Any]
+
+AMOUNT = 1000
+NUMBERS = (
+    APPROVED_NUMBER,
+    FRAUDULENT_NUMBER,
+    INQUIRY_NUMBER,
+    WARNING_NUMBER,
+    PENDING_REFUND_NUMBER,
+    FAILING_REFUND_NUMBER,
+)
+TAKEN = (Status.NEEDS_RESPONSE, Status.UNDER_REVIEW, Status.LOST)
+"""The statuses of a dispute whose money is with the cardholder."""
+
+whiches = st.integers(0, 7)
+amounts = st.none() | st.sampled_from([1, 100, 400, 1000])
+texts = st.sampled_from(["winning_evidence", "losing_evidence", "a letter"])
+hours = st.sampled_from([0, 1, 24, 24 * 7, 24 * 14, 24 * 31])
+
+
+def reachable() -> dict[Status, set[Status]]:
+    """Status to those that a dispute can be in later, itself included."""
+    found = {status: {status} for status in Status}
+    for _ in Status:
+        for transition in TRANSITIONS:
+            if transition.source is not None:
+                found[transition.source] |= found[transition.target]
+    return found
+
+
+REACHABLE = reachable()
+
+
+class DisputeMachine(RuleBasedStateMachine):
+    """One account."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        super().__init__()
+        self.store = open_store()
+        self.clock = FrozenClock()
+        self.ports: Ports = make_ports(self.store, self.clock)
+        self.keys = count(1)
+        self.families: list[str] = []
+        self.statuses: dict[str, Status] = {}
+        self.answered: list[tuple[Callable[[], Any], Json]] = []
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    @initialize(number=st.sampled_from(NUMBERS))
+    def begins(self, number: str) -> None:
+        self.pays(number, None)
+
+    # --- what clients do ---
+
+    @rule(number=st.sampled_from(NUMBERS), amount=amounts)
+    def pays(self, number: str, amount: int | None) -> None:
+        key = self.fresh()
+        authorization_id = id_of(authorize(self.ports, key, amount=AMOUNT, card=card_with(number=number)))
+        self.families.append(authorization_id)
+        self.attempt(lambda: capture(self.ports, authorization_id, key, amount=amount))
+
+    @rule(which=whiches, amount=amounts)
+    def captures(self, which: int, amount: int | None) -> None:
+        authorization_id, key = self.family(which), self.fresh()
+        self.attempt(lambda: capture(self.ports, authorization_id, key, amount=amount))
+
+    @rule(which=whiches, amount=amounts)
+    def refunds(self, which: int, amount: int | None) -> None:
+        authorization_id, key = self.family(which), self.fresh()
+        self.attempt(lambda: refund(self.ports, authorization_id, key, amount=amount))
+
+    @rule(which=whiches, amount=amounts, inquiry=st.booleans())
+    def disputes(self, which: int, amount: int | None, inquiry: bool) -> None:
+        authorization_id, key = self.family(which), self.fresh()
+        self.attempt(lambda: dispute(self.ports, authorization_id, key, amount=amount, inquiry=inquiry))
+
+    @rule(which=whiches, text=texts, submit=st.booleans())
+    def answers(self, which: int, text: str, submit: bool) -> None:
+        self.about_a_dispute(which, lambda *args: answer(args[0], args[1], text, args[2], submit=submit))
+
+    @rule(which=whiches)
+    def accepts(self, which: int) -> None:
+        self.about_a_dispute(which, accept)
+
+    @rule(which=whiches)
+    def escalates(self, which: int) -> None:
+        self.about_a_dispute(which, escalate)
+
+    @rule(ago=whiches)
+    def repeats(self, ago: int) -> None:
+        if self.answered:
+            call, first = self.answered[-1 - ago % len(self.answered)]
+            outcome = call()
+            assert outcome.replayed
+            assert shown(outcome) == first
+
+    @rule(hours=hours)
+    def time_passes(self, hours: int) -> None:
+        pass_time(self.ports, self.clock, ms=hours * 3_600_000)
+        # Keys are forgotten after 30 days; what would be repeated is then made anew.
+        self.answered.clear()
+
+    # --- what always holds ---
+
+    @invariant()
+    def the_money_adds_up(self) -> None:
+        disputes = [render_dispute(each) for each in all_disputes(self.ports)]
+        for authorization_id in self.families:
+            members = [
+                render_transaction(entry)
+                for entry in get_transaction(self.ports, ACCOUNT, authorization_id).members
+            ]
+            own = [each for each in disputes if each["authorization_id"] == authorization_id]
+            check_balance(members)
+            check_ledger_accounts(members)
+            taken = sum(each["amount"] for each in own if each["status"] in TAKEN)
+            assert taken == members[0]["balance"]["disputed_amount"]
+            chargebacks = {entry["dispute_id"] for entry in members if entry["type"] == "chargeback"}
+            assert chargebacks == {each["dispute_id"] for each in own if each["chargeback_id"]}
+            if not members[0]["balance"]["refundable_amount"]:
+                open_inquiries = ("warning_needs_response", "warning_under_review")
+                assert not any(each["status"] in open_inquiries for each in own)
+                assert not any(warning.closed_at is None for warning in self.warnings(authorization_id))
+
+    @invariant()
+    def disputes_move_by_the_table_alone_and_tell_of_it(self) -> None:
+        told: dict[str, list[str]] = {}
+        for event in list_events(self.ports, ACCOUNT, types=[], limit=500, cursor=None).items:
+            if event.type.startswith("dispute."):
+                told.setdefault(event.data["dispute_id"], []).append(event.type)
+        for each in all_disputes(self.ports):
+            before = self.statuses.get(each.dispute_id)
+            assert before is None or each.status in REACHABLE[before]
+            self.statuses[each.dispute_id] = each.status
+            final = each.status not in DEADLINES_MS
+            assert (each.data["due_at"] is None) == final
+            assert (each.data["closed_at"] is not None) == final
+            (record,) = self.store.get([each.dispute_id])
+            assert record is not None
+            assert record.due_at == each.data["due_at"]
+            # Events can be listed for thirty days.
+            if each.created_at > self.clock.now_ms() - 29 * 86_400_000:
+                types = told[each.dispute_id]
+                assert types.count("dispute.opened") == 1
+                assert types.count("dispute.closed") == final
+
+    # --- how ---
+
+    def fresh(self) -> str:
+        return f"key-{next(self.keys)}"
+
+    def family(self, which: int) -> str:
+        return self.families[-1 - which % len(self.families)]
+
+    def warnings(self, authorization_id: str) -> Any:
+        return list_early_fraud_warnings(
+            self.ports, ACCOUNT, authorization_id=authorization_id, limit=10, cursor=None
+        ).items
+
+    def about_a_dispute(self, which: int, call: Callable[..., Any]) -> None:
+        known = all_disputes(self.ports)
+        if known:
+            dispute_id, key = known[which % len(known)].dispute_id, self.fresh()
+            self.attempt(lambda: call(self.ports, dispute_id, key))
+
+    def attempt(self, call: Callable[[], Any]) -> None:
+        """Do it, unless the state refuses it."""
+        try:
+            outcome = call()
+        except StateConflict:
+            return
+        assert not outcome.replayed
+        self.answered.append((call, shown(outcome)))
+
+
+def shown(outcome: Any) -> Json:
+    if hasattr(outcome, "dispute"):
+        return render_dispute(outcome.dispute)
+    return render_transaction(outcome.entry)
+
+
+def moved(members: list[Json], kind: str) -> int:
+    return sum(entry["amount"] for entry in members if entry["type"] == kind and entry["decline"] is None)
+
+
+def check_balance(members: list[Json]) -> None:
+    balance = members[0]["balance"]
+    assert all(amount >= 0 for amount in balance.values())
+    assert balance["captured_amount"] == moved(members, "capture")
+    assert balance["refunded_amount"] == moved(members, "refund") - moved(members, "refund_failure")
+    assert balance["disputed_amount"] == moved(members, "chargeback") - moved(members, "chargeback_reversal")
+    assert balance["refundable_amount"] == (
+        balance["captured_amount"] - balance["refunded_amount"] - balance["disputed_amount"]
+    )
+    failed = sum(entry["amount"] for entry in members if entry["status"] == "failed")
+    assert failed == moved(members, "refund_failure")
+
+
+def check_ledger_accounts(members: list[Json]) -> None:
+    accounts: dict[str, int] = {}
+    for entry in members:
+        assert sum(posting["amount"] for posting in entry["postings"]) == 0
+        for posting in entry["postings"]:
+            accounts[posting["ledger_account"]] = (
+                accounts.get(posting["ledger_account"], 0) + posting["amount"]
+            )
+    assert accounts.get("merchant_receivable", 0) == members[0]["balance"]["refundable_amount"]
+    fees = [entry["fee_amount"] for entry in members if entry["type"].startswith("chargeback")]
+    assert set(fees) <= {1500}
+
+
+def run(open_store: Callable[[], Store], *, examples: int, steps: int) -> None:
+    class Machine(DisputeMachine):
+        def __init__(self) -> None:
+            super().__init__(open_store)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
+
+
+def test_the_laws_hold_in_memory() -> None:
+    run(MemoryStore, examples=150, steps=40)
+
+
+def test_the_laws_hold_on_sqlite(tmp_path: Path) -> None:
+    files = count(1)
+    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=30, steps=25)
+
+
+@pytest.fixture
+def open_dynamodb() -> Iterator[Callable[[], Store]]:
+    """Opens a new table for each run, as moto reads a whole table for every query."""
+    with mock_aws():
+        client = create_client(region_name="eu-central-1")
+        tables = count(1)
+
+        def open_table() -> Store:
+            name = f"PaymentsLedger-{next(tables)}"
+            create_table(client, name)
+            return DynamoDbStore(client, name, feed_shards=2, card_shards=2, due_shards=1)
+
+        yield open_table
+
+
+@pytest.mark.slow
+def test_the_laws_hold_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
+    run(open_dynamodb, examples=5, steps=15)

@@ -1,0 +1,82 @@
+"""Calls of the dispute services as tests make them, and time that passes with all that falls due in it."""
+
+from typing import Any, Final
+
+from handlers.services import disputes
+from handlers.services.dispute_records import Dispute
+from handlers.services.disputes import Answer, DisputeOutcome, OpenDispute
+from handlers.services.ports import Ports
+from tests.fakes import FrozenClock
+from tests.model.calls import ACCOUNT, CARD, authorize, capture, card_with, id_of
+from tests.model.due import do_everything_due
+
+FRAUDULENT_NUMBER: Final = "4000000000000259"
+NOT_RECEIVED_NUMBER: Final = "4000000000002685"
+INQUIRY_NUMBER: Final = "4000000000001976"
+WARNING_NUMBER: Final = "4000000000005423"
+PENDING_REFUND_NUMBER: Final = "4000000000007726"
+FAILING_REFUND_NUMBER: Final = "4000000000005126"
+
+
+def captured(ports: Ports, key: str = "auth-1", *, amount: int = 1000, number: str | None = None) -> str:
+    """The id of an authorization that is captured in full."""
+    card = CARD if number is None else card_with(number=number)
+    authorization_id = id_of(authorize(ports, key, amount=amount, card=card))
+    capture(ports, authorization_id, f"capture-{key}")
+    return authorization_id
+
+
+def dispute(
+    ports: Ports,
+    authorization_id: str,
+    key: str = "dispute-1",
+    *,
+    account: str = ACCOUNT,
+    reason: str = "fraudulent",
+    **fields: Any,
+) -> DisputeOutcome:
+    """Dispute all that is left, unless given an amount; `inquiry=True` merely asks."""
+    command = OpenDispute(authorization_id, reason, **fields)
+    return disputes.create_dispute(ports, account, command, idempotency_key=key)
+
+
+def answer(
+    ports: Ports,
+    dispute_id: str,
+    text: str | None = "winning_evidence",
+    key: str = "evidence-1",
+    *,
+    submit: bool = True,
+    account: str = ACCOUNT,
+    **evidence: str,
+) -> DisputeOutcome:
+    """Submit evidence, or save it. text: the one that decides; None leaves it out."""
+    texts = evidence if text is None else {"uncategorized_text": text, **evidence}
+    return disputes.submit_evidence(ports, account, dispute_id, Answer(texts, submit), idempotency_key=key)
+
+
+def accept(ports: Ports, dispute_id: str, key: str = "accept-1", *, account: str = ACCOUNT) -> DisputeOutcome:
+    return disputes.accept_dispute(ports, account, dispute_id, idempotency_key=key)
+
+
+def escalate(
+    ports: Ports, dispute_id: str, key: str = "escalate-1", *, account: str = ACCOUNT
+) -> DisputeOutcome:
+    return disputes.escalate_dispute(ports, account, dispute_id, idempotency_key=key)
+
+
+def all_disputes(ports: Ports, **wanted: Any) -> list[Dispute]:
+    """The account's disputes, newest first."""
+    return list(disputes.list_disputes(ports, ACCOUNT, limit=100, cursor=None, **wanted).items)
+
+
+def only_dispute(ports: Ports) -> Dispute:
+    """The account's one dispute."""
+    (found,) = all_disputes(ports)
+    return found
+
+
+def pass_time(ports: Ports, clock: FrozenClock, *, days: int = 0, ms: int = 0) -> None:
+    """Let time pass, and do all that falls due in it, each piece at its own moment."""
+    clock.advance(days=days, ms=ms)
+    do_everything_due(ports, ACCOUNT)

@@ -1,0 +1,255 @@
+"""The settlement's tasks by themselves: how far each goes, what it passes on, and what it leaves for the next."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from handlers.domain.errors import StoreUnavailable
+from handlers.domain.moments import DAY_MS
+from handlers.services import settlements
+from handlers.services.accounts import create_account
+from handlers.services.controls import change_controls
+from handlers.services.ports import Ports
+from handlers.services.settlement_records import Settlement
+from handlers.services.settlements import list_settlements
+from handlers.workers import settlement as worker
+from handlers.workers.settlement import TIME_KEPT_MS, SettlementTasks
+from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.model.calls import authorize, capture, id_of
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def ports(clock: FrozenClock) -> Ports:
+    return make_ports(MemoryStore(), clock)
+
+
+def pay(ports: Ports, account: str, key: str = "a", **fields: Any) -> str:
+    authorization_id = id_of(authorize(ports, key, account=account, **fields))
+    return id_of(capture(ports, authorization_id, key, account=account))
+
+
+def ample() -> int:
+    return 900_000
+
+
+def after(calls: int) -> Callable[[], int]:
+    """Time that is nearly up after so many answers."""
+    left: Iterator[int] = iter([TIME_KEPT_MS] * calls)
+    return lambda: next(left, TIME_KEPT_MS - 1)
+
+
+def run(ports: Ports, task: str, remaining_ms: Callable[[], int] = ample, **fields: Any) -> Json:
+    return SettlementTasks(ports).run({"task": task, **fields}, remaining_ms)
+
+
+def ids_of(state: Json) -> list[str]:
+    assert state["account_count"] == len(state["accounts"])
+    return [account["account_id"] for account in state["accounts"]]
+
+
+def made(ports: Ports, account: str) -> list[Settlement]:
+    return list(list_settlements(ports, account, limit=100, cursor=None).items)
+
+
+# --- collect ---
+
+
+def test_an_account_is_collected_once_however_much_is_due_in_it(ports: Ports, clock: FrozenClock) -> None:
+    for key in ("a", "b", "c"):
+        pay(ports, "acct_1", key)
+    pay(ports, "acct_2")
+    clock.advance(days=1)
+    pay(ports, "acct_today")
+    authorize(ports, account="acct_authorized_only")
+    state = run(ports, "collect")
+    assert sorted(ids_of(state)) == ["acct_1", "acct_2"]
+    assert (state["finished"], state["collected"], state["failed_count"]) == (True, 2, 0)
+
+
+def test_what_was_collected_before_is_not_collected_again(ports: Ports, clock: FrozenClock) -> None:
+    accounts = sorted(f"acct_{number}" for number in range(5))
+    for account in accounts:
+        pay(ports, account)
+    clock.advance(days=1)
+    found: list[str] = []
+    state: Json = {}
+    rounds = 0
+    # Nothing is settled in between, as when every account fails: it ends all the same.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "ACCOUNTS_PER_ROUND", 2)
+        while not state.get("finished"):
+            state = run(ports, "collect", progress=state)
+            found += ids_of(state)
+            rounds += 1
+    assert sorted(found) == accounts
+    assert rounds == 3
+    assert ids_of(run(ports, "collect", progress=state)) == []
+
+
+def test_accounts_ahead_of_us_come_first_and_by_their_own_time(
+    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "ACCOUNTS_PER_ROUND", 1)
+    ahead = []
+    for _ in range(3):
+        account, _key = create_account(ports, name=None)
+        pay(ports, account.account_id)
+        ahead.append(account.account_id)
+    for account_id in ahead[:2]:
+        change_controls(ports, account_id, lambda controls: replace(controls, clock_offset_ms=DAY_MS))
+    # This one has controls, and everybody's time.
+    change_controls(ports, ahead[2], lambda controls: replace(controls, cutoff_minutes=60))
+    found = []
+    state: Json = {}
+    while not state.get("finished"):
+        state = run(ports, "collect", progress=state)
+        found += ids_of(state)
+    assert found == sorted(ahead[:2])
+    clock.advance(days=1)
+    state, found = {}, []
+    while not state.get("finished"):
+        state = run(ports, "collect", progress=state)
+        found += ids_of(state)
+    assert found == [*sorted(ahead[:2]), ahead[2]]
+
+
+def test_collecting_stops_in_good_time_and_goes_on(ports: Ports, clock: FrozenClock) -> None:
+    for number in range(4):
+        pay(ports, f"acct_{number}")
+    clock.advance(days=1)
+    first = run(ports, "collect", after(1))
+    assert (len(ids_of(first)), first["finished"]) == (2, False)
+    second = run(ports, "collect", progress=first)
+    assert sorted(ids_of(first) + ids_of(second)) == [f"acct_{number}" for number in range(4)]
+    assert second["finished"] is True
+
+
+def test_an_execution_settles_so_many_accounts_and_says_that_there_are_more(
+    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker, "ACCOUNTS_PER_ROUND", 2)
+    monkeypatch.setattr(worker, "ACCOUNTS_MAX", 4)
+    for number in range(6):
+        pay(ports, f"acct_{number}")
+    clock.advance(days=1)
+    first = run(ports, "collect")
+    second = run(ports, "collect", progress=first)
+    assert (first["finished"], second["finished"], second["collected"]) == (False, True, 4)
+    assert "more accounts are due" in caplog.text
+
+
+def test_what_failed_is_counted_and_the_first_are_named(ports: Ports) -> None:
+    results = [{"account_id": f"acct_{number}", "error": "KeyError"} for number in range(30)]
+    state = run(ports, "collect", progress={"results": [*results, {"account_id": "acct_ok"}]})
+    assert state["failed_count"] == 30
+    assert state["failed"] == [f"acct_{number}" for number in range(20)]
+    again = run(ports, "collect", progress={**state, "results": results[:1]})
+    assert (again["failed_count"], again["failed"]) == (31, state["failed"])
+
+
+# --- settle and publish ---
+
+
+def settle_whole(ports: Ports, account: str, remaining_ms: Callable[[], Callable[[], int]]) -> int:
+    """As the state machine does; answers how many rounds it took."""
+    for rounds in range(1, 100):
+        gathered = run(ports, "settle", remaining_ms(), account_id=account)
+        if run(ports, "publish", **gathered)["finished"]:
+            return rounds
+    raise AssertionError("it does not end")
+
+
+def test_days_are_settled_one_by_one_and_published_together(ports: Ports, clock: FrozenClock) -> None:
+    for day in range(3):
+        pay(ports, "acct_1", f"a{day}")
+        pay(ports, "acct_1", f"b{day}", currency="JPY")
+        clock.advance(days=1)
+    gathered = run(ports, "settle", account_id="acct_1")
+    assert (len(gathered["settlement_ids"]), gathered["finished"]) == (6, True)
+    assert not any(settlement.completed for settlement in made(ports, "acct_1"))
+    assert run(ports, "publish", **gathered) == {"account_id": "acct_1", "finished": True}
+    assert all(settlement.completed for settlement in made(ports, "acct_1"))
+    assert run(ports, "settle", account_id="acct_1") == {
+        "account_id": "acct_1",
+        "settlement_ids": [],
+        "finished": True,
+    }
+
+
+@pytest.mark.parametrize("calls", range(11))
+def test_an_account_cut_off_at_any_time_ends_as_one_that_was_not(
+    clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
+    records = []
+    for remaining in (lambda: ample, lambda: after(calls)):
+        store, time = MemoryStore(), FrozenClock()
+        ports = make_ports(store, time)
+        for day in range(2):
+            for number in range(5):
+                pay(ports, "acct_1", f"{day}-{number}", currency="EUR" if number else "JPY")
+            time.advance(days=1)
+        settle_whole(ports, "acct_1", remaining)
+        records.append(store.records)
+    assert records[0] == records[1]
+
+
+def test_only_so_many_settlements_are_made_before_they_are_published(
+    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SETTLEMENTS_MAX", 2)
+    for day in range(5):
+        pay(ports, "acct_1", f"a{day}")
+        clock.advance(days=1)
+    gathered = run(ports, "settle", account_id="acct_1")
+    assert (len(gathered["settlement_ids"]), gathered["finished"]) == (2, False)
+    assert settle_whole(ports, "acct_1", lambda: ample) == 3
+    assert [settlement.count for settlement in made(ports, "acct_1")] == [1] * 5
+
+
+def test_publishing_twice_pays_out_once(ports: Ports, clock: FrozenClock) -> None:
+    pay(ports, "acct_1")
+    clock.advance(days=1)
+    gathered = run(ports, "settle", account_id="acct_1")
+    run(ports, "publish", **gathered)
+    store = ports.store
+    assert isinstance(store, MemoryStore)
+    before = dict(store.records)
+    run(ports, "publish", **gathered)
+    assert store.records == before
+
+
+def test_an_unavailable_ledger_is_for_the_state_machine_to_wait_for(ports: Ports) -> None:
+    class Down(MemoryStore):
+        def page(self, *_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("throttled")
+
+    for task in ("collect", "settle"):
+        with pytest.raises(StoreUnavailable):
+            run(replace(ports, store=Down()), task, account_id="acct_1")
+
+
+def test_a_task_that_is_not_known_is_a_mistake_of_the_definition(ports: Ports) -> None:
+    with pytest.raises(ValueError, match="colect"):
+        run(ports, "colect")
+
+
+def test_what_was_done_is_logged_with_its_account(
+    ports: Ports, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sandbox.settlement")
+    pay(ports, "acct_1")
+    clock.advance(days=1)
+    settle_whole(ports, "acct_1", lambda: ample)
+    (logged,) = caplog.records
+    assert vars(logged)["fields"] == {"account_id": "acct_1", "settlements": 1}
