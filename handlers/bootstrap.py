@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp
 
+from handlers.adapters.iso8583.packer import Iso8583Packer
 from handlers.adapters.system.clock import SystemClock
 from handlers.adapters.system.limiter import TokenBucketLimiter
 from handlers.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
         clock,
         disputes,
         events,
+        faults,
         health,
         inboxes,
         settlements,
+        snapshots,
         test_cards,
         transactions,
         webhook_deliveries,
@@ -56,9 +59,11 @@ else:
         clock,
         disputes,
         events,
+        faults,
         health,
         inboxes,
         settlements,
+        snapshots,
         test_cards,
         transactions,
         webhook_deliveries,
@@ -98,6 +103,7 @@ HANDLERS: Final[dict[str, Handler]] = {
         disputes.list_early_fraud_warnings,
         transactions.list_transactions,
         transactions.get_transaction,
+        transactions.get_network_messages,
         cards.get_card,
         test_cards.list_test_cards,
         settlements.create_settlements,
@@ -128,6 +134,15 @@ HANDLERS: Final[dict[str, Handler]] = {
         inboxes.get_inbox,
         inboxes.post_to_inbox,
         inboxes.list_inbox_messages,
+        faults.get_faults,
+        faults.set_fault_rules,
+        faults.delete_fault_rules,
+        snapshots.create_snapshot,
+        snapshots.list_snapshots,
+        snapshots.get_snapshot,
+        snapshots.delete_snapshot,
+        snapshots.restore_snapshot,
+        snapshots.fork_snapshot,
         accounts.get_account,
         accounts.create_account,
         accounts.list_api_keys,
@@ -187,6 +202,7 @@ def build_local(
             sender=sender,
             loopback_webhooks=True,
             public_url=public_url,
+            packer=Iso8583Packer(),
         )
         bind_ledger_secret(ports)
         ensure_demo_account(ports)
@@ -237,6 +253,7 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
         if settings.default_usage_plan
         else None,
         demo_api_key=settings.demo_api_key,
+        packer=Iso8583Packer(),
     )
 
 

@@ -4,6 +4,7 @@ import random
 import string
 from collections.abc import Sequence
 
+from handlers.adapters.iso8583.packer import Iso8583Packer
 from handlers.adapters.system.limiter import TokenBucketLimiter
 from handlers.adapters.system.principals import RecentPrincipals
 from handlers.domain.plans import PLANS
@@ -136,4 +137,5 @@ def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> 
         secret_box=OpenBox(),
         ledger_secret=LEDGER_SECRET,
         loopback_webhooks=True,
+        packer=Iso8583Packer(),
     )

@@ -4,7 +4,8 @@ Named by `schemathesis.toml`. Whatever can be configured is configured there. Wh
 checks: it puts in place of made-up values those that only a running sandbox can give, so that requests get beyond 404,
 409 and 422. Without it runs pass too, and test less.
 
-The exception is `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up.
+The exceptions are `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up, and
+`tame_faults`, without which it would do what it is asked for: cut connections and answer 503.
 """
 
 import base64
@@ -21,10 +22,15 @@ import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
+from handlers.domain.errors import InvalidRequest
+from handlers.domain.faults import HEADER as FAULT_HEADER
+from handlers.domain.faults import parse_fault
+
 AnyCase = Case[Any]
 
 KEY_HEADER: Final = "X-Idempotency-Key"
 SIMULATE_HEADER: Final = "X-Sandbox-Simulate"
+TAME_FAULT: Final = "latency=1"
 EXAMPLE_KEY: Final = "8e03978e-40d5-43e8-bc93-6894a57f9324"
 SHORT_KEY: Final = re.compile(r"[!#-~][!-~]{0,2}")
 CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -50,10 +56,11 @@ YEARS_S: Final = 315_576_000
 URL_CHARACTERS_MAX: Final = 2048
 ID_CHARACTERS_MAX: Final = 64
 
-KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3}
+KEPT: Final = {"/v1/api-keys": 5, "/v1/webhook-endpoints": 3, "/v1/snapshots": 3}
 """How many of the newest of each are kept. An account can have twenty; then only 409 would be tested."""
 
-PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "settlement_id")
+PATH_IDS: Final = ("endpoint_id", "event_id", "inbox_id", "settlement_id", "snapshot_id")
+MADE_IDS: Final = ("key_id", "endpoint_id", "snapshot_id")
 DELIVERIES_KEPT: Final = 20
 
 _ids: dict[str, deque[str]] = {name: deque(maxlen=3) for name in PATH_IDS}
@@ -75,7 +82,9 @@ def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -
     """Put real values in place of made-up ones; Schemathesis looks at the request again afterwards."""
     take_receiver(case)
     slow_time(case)
+    tame_faults(case)
     take_ids(case)
+    restore_the_present(case)
     take_dispute(case)
     name_anew(case)
     take_authorization(case)
@@ -107,8 +116,11 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
             note_cursor(response.json())
         case "POST", path, 201 if path in KEPT:
             answer = response.json()
-            _made[path].append(answer.get("key_id") or answer["endpoint_id"])
+            _made[path].append(next(answer[name] for name in MADE_IDS if name in answer))
             delete_old(path)
+        case "POST", "/v1/snapshots/{snapshot_id}/restore", 200:
+            # They are not in a snapshot.
+            _deliveries.clear()
 
 
 def take_receiver(case: AnyCase) -> None:
@@ -131,6 +143,29 @@ def slow_time(case: AnyCase) -> None:
             case.body["by_seconds"] = by % 60 + 1
         if isinstance(to, str) and re.match(r"(20(2[7-9]|[3-9])|21)", to):
             case.body["to"] = "2026-01-01T00:00:00Z"
+
+
+def tame_faults(case: AnyCase) -> None:
+    """Replace every fault that can be asked for by one that does no more than wait. Those outside the grammar stay, as they
+    are refused; `tests/integration/test_http_faults.py` asks for all the others."""
+    if is_fault(case.headers.get(FAULT_HEADER)):
+        case.headers[FAULT_HEADER] = TAME_FAULT
+    rules = case.body.get("rules") if case.path == "/v1/faults" and isinstance(case.body, dict) else None
+    if isinstance(rules, list):
+        for rule in rules:
+            if isinstance(rule, dict) and is_fault(rule.get("fault")):
+                rule["fault"] = TAME_FAULT
+
+
+def is_fault(given: Any) -> bool:
+    """Whether the value is in the grammar of faults."""
+    if not isinstance(given, str):
+        return False
+    try:
+        parse_fault(given, "")
+    except InvalidRequest:
+        return False
+    return True
 
 
 def name_anew(case: AnyCase) -> None:
@@ -209,6 +244,17 @@ def make_delivery() -> None:
         _deliveries[made.json()["delivery_id"]] = endpoint_id
 
 
+def restore_the_present(case: AnyCase) -> None:
+    """Have an account go back to a moment ago: what else is known would be gone with all that came after an older one."""
+    restores = case.path == "/v1/snapshots/{snapshot_id}/restore" and case.method == "POST"
+    if restores and case.path_parameters.get("snapshot_id") in _ids["snapshot_id"]:
+        taken = _as_a_caller("POST", "/v1/snapshots", json={})
+        if taken.status_code == 201:
+            case.path_parameters["snapshot_id"] = taken.json()["snapshot_id"]
+            _made["/v1/snapshots"].append(taken.json()["snapshot_id"])
+            delete_old("/v1/snapshots")
+
+
 def make_settlement() -> None:
     """Have a payment settled: most of what Schemathesis captures, it captures after it has asked for settlements."""
     capture_payment({KEY_HEADER: "fuzz-settlement"})
@@ -258,6 +304,7 @@ def note_ids(case: AnyCase, response: Response) -> None:
     """Keep the ids of an answer, or of the entries of a page; forget what is deleted."""
     if case.method == "DELETE" and response.status_code == 204:
         forget_endpoint(case.path_parameters.get("endpoint_id"))
+        forget_snapshot(case.path_parameters.get("snapshot_id"))
     elif case.method in ("GET", "POST") and response.status_code in (200, 201, 202) and is_json(response):
         answer = response.json()
         page = answer.get("data")
@@ -281,6 +328,12 @@ def forget_endpoint(endpoint_id: Any) -> None:
         _ids["endpoint_id"].remove(endpoint_id)
     for delivery_id in [name for name, of in _deliveries.items() if of == endpoint_id]:
         del _deliveries[delivery_id]
+
+
+def forget_snapshot(snapshot_id: Any) -> None:
+    """Leave out a snapshot that is deleted."""
+    if snapshot_id in _ids["snapshot_id"]:
+        _ids["snapshot_id"].remove(snapshot_id)
 
 
 def note_dispute(dispute: dict[str, Any]) -> None:
@@ -315,6 +368,7 @@ def delete_old(path: str) -> None:
     while len(_made[path]) > KEPT[path]:
         oldest = _made[path].popleft()
         forget_endpoint(oldest)
+        forget_snapshot(oldest)
         _as_a_caller("DELETE", f"{path}/{oldest}")
 
 

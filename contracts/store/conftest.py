@@ -15,6 +15,7 @@ from handlers.adapters.dynamodb.store import DynamoDbStore
 from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.services.ports import Store
+from handlers.services.scopes import ScopedStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,11 +39,13 @@ def dynamodb_table(dynamodb_client: "DynamoDBClient") -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(params=["sqlite", "dynamodb", "scoped"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Opens empty stores, as many as a test wants; for property tests, whose every example needs its own."""
     if request.param == "sqlite":
         return _open_sqlite
+    if request.param == "scoped":
+        return _open_scoped
     client = request.getfixturevalue("dynamodb_client")
     return lambda: _open_dynamodb(client)
 
@@ -62,6 +65,13 @@ def _open_sqlite() -> Iterator[Store]:
             yield opened
         finally:
             opened.close()
+
+
+@contextmanager
+def _open_scoped() -> Iterator[Store]:
+    """One world of a ledger that holds others, all of whose records look alike."""
+    with _open_sqlite() as opened:
+        yield ScopedStore(opened, "one")
 
 
 @contextmanager

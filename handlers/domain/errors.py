@@ -11,7 +11,7 @@
     │   ├── TransactionNotFound
     │   ├── CardNotFound
     │   ├── ApiKeyNotFound
-    │   ├── SettlementNotFound, DisputeNotFound
+    │   ├── SettlementNotFound, DisputeNotFound, SnapshotNotFound
     │   └── WebhookEndpointNotFound, WebhookDeliveryNotFound, EventNotFound, InboxNotFound
     ├── StateConflict                      the request is well formed, the object's state refuses it
     │   ├── AuthorizationNotCapturable, ...Voidable, ...Refundable, ...Incrementable
@@ -159,6 +159,11 @@ class InboxNotFound(NotFound):
     title = "No such inbox"
 
 
+class SnapshotNotFound(NotFound):
+    code = "snapshot_not_found"
+    title = "No such snapshot"
+
+
 class DisputeNotFound(NotFound):
     code = "dispute_not_found"
     title = "No such dispute"
@@ -289,6 +294,16 @@ class SecretRotationInProgress(StateConflict):
 class InboxLimitReached(StateConflict):
     code = "inbox_limit_reached"
     title = "The account has as many inboxes as it can hold"
+
+
+class SnapshotLimitReached(StateConflict):
+    code = "snapshot_limit_reached"
+    title = "The account has as many snapshots as it can hold"
+
+
+class SnapshotTooLarge(StateConflict):
+    code = "snapshot_too_large"
+    title = "The account holds more than a snapshot can"
 
 
 class IdempotencyKeyReused(SandboxError):

@@ -49,6 +49,12 @@ def _day(days: int) -> Day:
     return Day(date.year, date.month, f"{date.year % 10}{date.timetuple().tm_yday:03d}")
 
 
+def date_time_of(at_ms: int) -> tuple[int, int, int, int, int, int]:
+    """Year, month, day, hour, minute and second of a moment, in UTC."""
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    return moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second
+
+
 def parse_moment(text: str) -> int:
     """Milliseconds since the epoch of an RFC 3339 date-time; digits past the millisecond are cut off.
 

@@ -3,8 +3,11 @@
 Uvicorn writes the head and the body of a response one after the other, and uvloop sends each at once: two system calls and
 two packets, a quarter of what an authorization costs the server. Here the head waits for the body. A response that is in any
 way out of the ordinary (in several pieces, without a length, to HEAD, at the end of a connection) is uvicorn's own affair.
+
+It also offers the application a way to cut the connection (`CUT_CONNECTION`), for faults that are asked for.
 """
 
+import asyncio
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from handlers.http.shim import CUT_CONNECTION
+
 _LENGTH: Final = b"content-length"
 # What says how the body or the connection ends.
 _NOT_ORDINARY: Final = frozenset({b"connection", b"transfer-encoding"})
@@ -25,7 +30,25 @@ _NAMES_MAX: Final = 256
 
 
 class CorkedHttpProtocol(HttpToolsProtocol):
-    """`HttpToolsProtocol` whose application sends through `OnePiece`."""
+    """`HttpToolsProtocol` whose application sends through `OnePiece`, and may cut the connection."""
+
+    _lost: asyncio.Event | None = None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {CUT_CONNECTION: self._cut}  # type: ignore[dict-item]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._lost is not None:
+            self._lost.set()
+
+    async def _cut(self) -> None:
+        """Close the connection without a word, and come back when it is closed: by then uvicorn knows that there is nobody
+        to answer."""
+        self._lost = asyncio.Event()
+        self.transport.abort()
+        await self._lost.wait()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         super()._start_asgi_task(cycle, OnePiece(cycle, app).run)  # type: ignore[arg-type]

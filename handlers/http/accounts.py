@@ -1,7 +1,7 @@
 """Operations of the tag `accounts`: accounts and their API keys."""
 
 from handlers.http.call import Answer, Call
-from handlers.services import accounts
+from handlers.services import accounts, worlds
 from handlers.services.representations import render_account, render_api_key, render_new_api_key
 
 
@@ -12,7 +12,11 @@ async def get_account(call: Call) -> Answer:
 
 async def create_account(call: Call) -> Answer:
     """POST /v1/accounts"""
-    account, api_key = accounts.create_account(call.ports, name=call.body.get("name"))
+    name, seed = call.body.get("name"), call.body.get("seed")
+    if seed is None:
+        account, api_key = accounts.create_account(call.ports, name=name)
+    else:
+        account, api_key = worlds.create_seeded_account(call.ports, name=name, seed=seed)
     return Answer(201, {"account": render_account(account), "api_key": render_new_api_key(api_key)})
 
 

@@ -21,6 +21,7 @@ from handlers.http.connexion_parts import API, ConnexionMiddleware, OpenAPISpeci
 from handlers.http.contract import ContractError, Operation, read_operations
 from handlers.http.exchange import Handler, Plan
 from handlers.http.fast_path import build_fast_stack
+from handlers.http.fault_injection import HEADER_NAME as FAULT_HEADER
 from handlers.http.plain_path import build_plain_stack, restate_request
 from handlers.http.routing import Router
 from handlers.http.schemas import Schemas
@@ -79,7 +80,10 @@ def build_app(
     schemas = Schemas(contract)
     plans = {
         operation.operation_id: Plan(
-            operation, RequestReader(operation, schemas), handlers[operation.operation_id]
+            operation,
+            RequestReader(operation, schemas),
+            handlers[operation.operation_id],
+            can_fail=_takes_faults(operation),
         )
         for operation in operations
     }
@@ -93,6 +97,10 @@ def build_app(
         new_request_id=_request_ids(ports.randomness),
         access_log=options.access_log,
     )
+
+
+def _takes_faults(operation: Operation) -> bool:
+    return any(parameter["name"].lower() == FAULT_HEADER for parameter in operation.parameters)
 
 
 def _header_parameters(operations: Sequence[Operation]) -> set[str]:

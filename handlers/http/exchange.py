@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from handlers.domain.errors import Quota
 from handlers.http.call import Answer, Call
 from handlers.http.contract import Operation
-from handlers.services.controls import account_ports
 from handlers.services.ports import Ports, Principal
 
 if TYPE_CHECKING:
@@ -24,11 +23,12 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An operation with everything that serving it takes."""
+    """An operation with everything that serving it takes. can_fail: it takes the header that asks for a fault."""
 
     operation: Operation
     reader: "RequestReader"
     handler: Handler
+    can_fail: bool = False
 
 
 @dataclass(slots=True)
@@ -37,7 +37,8 @@ class Exchange:
 
     headers: by lower-case name, the last one where a name is given twice; such names are in `repeated`.
     route: the template, for logs; None until one is found. status: of the response, 0 until it starts.
-    body: as it arrived. document: parsed and valid; None for a body that is kept as sent. path, query, header: parameters, converted.
+    body: as it arrived. document: parsed and valid; None for a body that is kept as sent. path, query, header: parameters,
+    converted. fault: what was done to the request on purpose, in the words that asked for it.
     """
 
     request_id: str
@@ -53,12 +54,10 @@ class Exchange:
     query: Mapping[str, Any] = field(default_factory=dict)
     header: Mapping[str, Any] = field(default_factory=dict)
     status: int = 0
+    fault: str | None = None
 
     def to_call(self, ports: Ports, plan: Plan) -> Call:
-        """What the handler is given."""
-        principal = self.principal
-        if principal is not None and principal.controlled:
-            ports = account_ports(ports, principal.account_id)
+        """What the handler is given. ports: as the caller's account sees them."""
         return Call(
             ports=ports,
             operation_id=plan.operation.operation_id,

@@ -38,7 +38,8 @@ from handlers.http.connexion_parts import (
     SecurityMiddleware,
 )
 from handlers.http.contract import Operation
-from handlers.http.exchange import EXCHANGE, Exchange, Plan
+from handlers.http.exchange import EXCHANGE, Plan
+from handlers.http.fault_injection import handle
 from handlers.http.replies import render_answer, send_reply
 from handlers.http.security import Gate
 from handlers.services.ports import Ports
@@ -147,8 +148,7 @@ class _Handling:
         self._ports = ports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: Exchange = scope[EXCHANGE]
-        answer = await self._plan.handler(exchange.to_call(self._ports, self._plan))
+        answer = await handle(self._plan, scope[EXCHANGE], self._ports)
         await send_reply(send, render_answer(answer))
 
 

@@ -26,6 +26,7 @@ from handlers.http.connexion_parts import (
 )
 from handlers.http.contract import JSON_TYPE
 from handlers.http.exchange import EXCHANGE, Exchange, Plan
+from handlers.http.fault_injection import handle
 from handlers.http.replies import render_answer
 from handlers.http.security import Gate
 from handlers.services.ports import Ports
@@ -112,7 +113,7 @@ def _make_endpoint(plan: Plan, ports: Ports) -> Callable[..., Awaitable[Connexio
             exchange.document = body
         else:
             exchange.document = None
-        reply = render_answer(await plan.handler(exchange.to_call(ports, plan)))
+        reply = render_answer(await handle(plan, exchange, ports))
         headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
         # Connexion looks for the type among those of the contract, where it stands beside problem+json.
         content_type = headers.pop("content-type", None)

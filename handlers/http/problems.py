@@ -43,6 +43,7 @@ STATUS: Final[Mapping[str, int]] = {
     "webhook_delivery_not_found": 404,
     "event_not_found": 404,
     "inbox_not_found": 404,
+    "snapshot_not_found": 404,
     "dispute_not_found": 404,
     "route_not_found": 404,
     "method_not_allowed": 405,
@@ -70,12 +71,17 @@ STATUS: Final[Mapping[str, int]] = {
     "secret_rotation_in_progress": 409,
     "inbox_limit_reached": 409,
     "own_api_key": 409,
+    "snapshot_limit_reached": 409,
+    "snapshot_too_large": 409,
     "request_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
     "rate_limit_exceeded": 429,
     "internal_error": 500,
+    "bad_gateway": 502,
     "store_unavailable": 503,
+    "service_unavailable": 503,
+    "gateway_timeout": 504,
 }
 
 
@@ -135,6 +141,30 @@ class InternalError(SandboxError):
 
     def __init__(self) -> None:
         super().__init__(_FAILED)
+
+
+class BadGateway(SandboxError):
+    """What a gateway answers that understood nothing of what came back; here always on request."""
+
+    code = "bad_gateway"
+    title = "The gateway got no proper answer"
+    retryable = True
+
+
+class ServiceUnavailable(SandboxError):
+    """What an overloaded service answers; here always on request."""
+
+    code = "service_unavailable"
+    title = "The service is not available"
+    retryable = True
+
+
+class GatewayTimeout(SandboxError):
+    """What a gateway answers that waited in vain: the request may have been carried out. Here always on request."""
+
+    code = "gateway_timeout"
+    title = "The gateway waited in vain"
+    retryable = True
 
 
 def invalid_request(errors: Sequence[FieldError]) -> InvalidRequest:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from handlers.domain.errors import SandboxError
 from handlers.http.access_log import ACCESS_LOGGER, AccessLog, access_message
 from handlers.http.exchange import EXCHANGE, Exchange, Plan
+from handlers.http.fault_injection import ConnectionLost
 from handlers.http.masking import mask_digits, may_hold_card_number
 from handlers.http.problems import (
     InternalError,
@@ -36,6 +37,9 @@ Document = Callable[[], Reply]
 
 Restate = Callable[[Scope, Exchange], tuple[Scope, Receive]]
 
+CUT_CONNECTION: Final = "sandbox.cut_connection"
+"""The ASGI extension by which a server lets its connection be cut: a coroutine function without arguments."""
+
 _log: Final = logging.getLogger("sandbox.http")
 _access: Final = logging.getLogger(ACCESS_LOGGER)
 
@@ -44,7 +48,9 @@ _LOGGED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELE
 _LENGTH_DIGITS_MAX: Final = 12
 
 _ALLOWED_HEADERS: Final = ("content-type", "x-api-key", "idempotency-key", "x-request-id")
-_EXPOSED_HEADERS: Final = b"RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotent-Replayed"
+_EXPOSED_HEADERS: Final = (
+    b"RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotent-Replayed, X-Sandbox-Fault"
+)
 _PREFLIGHT_MAX_AGE_S: Final = b"600"
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _VARY: Final = (b"vary", b"origin")
@@ -106,6 +112,8 @@ class Shim:
             await self._answer(scope, exchange, receive, reply_with)
         except SandboxError as refusal:
             await send_reply(reply_with, render_problem(refusal, exchange.request_id))
+        except ConnectionLost as lost:
+            await _lose_connection(scope, exchange, lost, reply_with)
         except _ClientGone:
             pass
         except Exception as error:  # noqa: BLE001 - the outermost place: whatever it is, the caller gets a problem
@@ -193,6 +201,8 @@ class Shim:
         headers = [(b"x-request-id", exchange.request_id.encode()), _NO_STORE]
         if exchange.quota is not None:
             headers += render_quota(exchange.quota)
+        if exchange.fault is not None:
+            headers.append((b"x-sandbox-fault", exchange.fault.encode()))
         if self._cors:
             # Always, so that no cache gives one origin's answer to another.
             headers.append(_VARY)
@@ -214,6 +224,15 @@ class Shim:
     def _open_exchange(self, scope: Scope) -> Exchange:
         headers, repeated = _index_headers(scope["headers"])
         return Exchange(_given_request_id(scope, headers) or self._new_request_id(), headers, repeated)
+
+
+async def _lose_connection(scope: Scope, exchange: Exchange, lost: ConnectionLost, send: Send) -> None:
+    """Cut the connection; where the server offers no way to, say what has happened."""
+    cut = scope.get("extensions", {}).get(CUT_CONNECTION)
+    if cut is None:
+        await send_reply(send, render_problem(lost.instead, exchange.request_id))
+    else:
+        await cut()
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -251,7 +270,7 @@ def _given_request_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str | Non
 
 def _describe_access(scope: Scope, exchange: Exchange, started: float) -> Mapping[str, Any]:
     method = scope["method"]
-    return {
+    fields = {
         "method": method if method in _LOGGED_METHODS else "other",
         "route": exchange.route,
         "status": exchange.status,
@@ -259,3 +278,6 @@ def _describe_access(scope: Scope, exchange: Exchange, started: float) -> Mappin
         "request_id": exchange.request_id,
         "account_id": exchange.principal.account_id if exchange.principal else None,
     }
+    if exchange.fault is not None:
+        fields["fault"] = exchange.fault
+    return fields

@@ -1,7 +1,8 @@
 """Operations of the tag `transactions`: the ledger, read back."""
 
 from handlers.http.call import Answer, Call
-from handlers.services import transactions
+from handlers.services import network_messages, transactions
+from handlers.services.network_messages import render_network_messages
 from handlers.services.representations import render_family, render_transaction
 from handlers.services.transactions import Filter
 
@@ -10,6 +11,12 @@ async def get_transaction(call: Call) -> Answer:
     """GET /v1/transactions/{transaction_id}"""
     family = transactions.get_transaction(call.ports, call.account_id, call.path["transaction_id"])
     return Answer(200, render_family(family))
+
+
+async def get_network_messages(call: Call) -> Answer:
+    """GET /v1/transactions/{transaction_id}/iso8583"""
+    messages = network_messages.get_network_messages(call.ports, call.account_id, call.path["transaction_id"])
+    return Answer(200, render_network_messages(messages))
 
 
 async def list_transactions(call: Call) -> Answer:

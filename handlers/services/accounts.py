@@ -8,7 +8,7 @@ of a revocation after the ledger, which is what decides.
 """
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -57,12 +57,13 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account. created_at: milliseconds since the epoch."""
+    """An account. created_at: milliseconds since the epoch. seed: what its ids follow from, if it has one."""
 
     account_id: str
     name: str | None
     plan: str
     created_at: int
+    seed: str | None = None
 
 
 def authenticate(ports: Ports, secret: str) -> Principal:
@@ -85,10 +86,42 @@ def authenticate(ports: Ports, secret: str) -> Principal:
 
 def create_account(ports: Ports, *, name: str | None) -> tuple[Account, NewApiKey]:
     """Make an account on the default plan, with its first API key."""
-    account_id = AccountId("acct_" + ports.randomness.token(20))
+    account_id = new_account_id(ports)
     secret = _new_secret(ports)
     with _known_to_gateway(ports, secret, DEFAULT_PLAN) as gateway_key_id:
         return _write_account(ports, account_id, name, DEFAULT_PLAN, secret, gateway_key_id)
+
+
+def new_account_id(ports: Ports) -> AccountId:
+    """An id that no account has."""
+    return AccountId("acct_" + ports.randomness.token(20))
+
+
+def create_controlled_account(
+    ports: Ports,
+    account_id: AccountId,
+    *,
+    name: str | None,
+    seed: str | None,
+    inserts: Sequence[Record] = (),
+    updates: Sequence[Update] = (),
+) -> tuple[Account, NewApiKey]:
+    """Make an account that has controls from its beginning. inserts, updates: its controls, written together with it, which
+    nobody else may write."""
+    secret = _new_secret(ports)
+    with _known_to_gateway(ports, secret, DEFAULT_PLAN) as gateway_key_id:
+        made = _make_account(
+            ports,
+            account_id,
+            name,
+            DEFAULT_PLAN,
+            secret,
+            gateway_key_id,
+            {"controlled": True, "seed": seed},
+        )
+        result = ports.store.commit([*made.records, *inserts], updates)
+        assert isinstance(result, Committed), "nobody else knows of the account"
+    return made.account, made.api_key
 
 
 def ensure_demo_account(ports: Ports, secret: str = DEMO_API_KEY) -> None:
@@ -227,6 +260,13 @@ def _add_key(ports: Ports, account: Record, api_key: ApiKey, gateway_key_id: str
     return isinstance(ports.store.commit([record], [update]), Committed)
 
 
+@dataclass(frozen=True, slots=True)
+class _NewAccount:
+    records: Sequence[Record]
+    account: Account
+    api_key: NewApiKey
+
+
 def _write_account(
     ports: Ports,
     account_id: AccountId,
@@ -235,6 +275,20 @@ def _write_account(
     secret: str,
     gateway_key_id: str | None = None,
 ) -> tuple[Account, NewApiKey]:
+    made = _make_account(ports, account_id, name, plan, secret, gateway_key_id, {})
+    ports.store.commit(made.records, [])
+    return made.account, made.api_key
+
+
+def _make_account(
+    ports: Ports,
+    account_id: AccountId,
+    name: str | None,
+    plan: str,
+    secret: str,
+    gateway_key_id: str | None,
+    more: Mapping[str, Any],
+) -> _NewAccount:
     now_ms = ports.wall_clock.now_ms()
     api_key = _describe(secret, None, now_ms)
     empty = Record(
@@ -243,11 +297,14 @@ def _write_account(
         account_id=account_id,
         version=0,
         created_at=now_ms,
-        data={"name": name, "plan": plan},
+        data={"name": name, "plan": plan, **more},
     )
     record = _with_keys(empty, [api_key])
-    ports.store.commit([record, _key_record(record, api_key, gateway_key_id)], [])
-    return _account_of(record), NewApiKey(api_key, secret)
+    return _NewAccount(
+        [record, _key_record(record, api_key, gateway_key_id)],
+        _account_of(record),
+        NewApiKey(api_key, secret),
+    )
 
 
 def _read_account(ports: Ports, account_id: str) -> Record:
@@ -257,7 +314,8 @@ def _read_account(ports: Ports, account_id: str) -> Record:
 
 
 def _account_of(record: Record) -> Account:
-    return Account(record.account_id, record.data["name"], record.data["plan"], record.created_at)
+    data = record.data
+    return Account(record.account_id, data["name"], data["plan"], record.created_at, data.get("seed"))
 
 
 def _keys_of(account: Record) -> list[ApiKey]:

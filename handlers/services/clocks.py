@@ -18,7 +18,7 @@ from handlers.domain.webhooks import RETRY_DELAYS_MS
 from handlers.services import entries
 from handlers.services.controls import Controls, at_moment, change_controls, get_controls
 from handlers.services.due_work import WORK, do_due_work
-from handlers.services.events import event_of, is_event
+from handlers.services.events import event_of, is_news
 from handlers.services.ports import (
     CommitResult,
     Committed,
@@ -209,7 +209,7 @@ class _Journey:
     def _plan(self, ports: Ports, records: Sequence[Record]) -> None:
         if self._endpoints:
             for record in records:
-                if is_event(record):
+                if is_news(record):
                     plan_deliveries(ports, event_of(record), self._endpoints)
 
     def _note(self, work: str, record: Record) -> None:

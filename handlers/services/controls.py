@@ -1,4 +1,4 @@
-"""What an account has changed about its world: how far its clock is ahead of real time, when its day ends.
+"""What an account has changed about its world: its time, when its day ends, what goes wrong, and which world it is.
 
 An account that never asked for anything has no record here, and its requests read none: an authorization stays one write.
 The first change marks the account and its API keys as controlled, in the same atomic write; from then on each request
@@ -9,12 +9,14 @@ Next: `clocks.py` moves the clock, `due_work.py` does what falls due.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
 
 from handlers.domain.errors import AccountBusy
 from handlers.services.accounts import mark_controlled
 from handlers.services.ports import Clock, Committed, Index, Ports, Record, Update
+from handlers.services.scopes import ScopedStore
+from handlers.services.seeds import seed_secret
 
 KIND: Final = "controls"
 FEED_KEY: Final = "controls"
@@ -28,10 +30,22 @@ _PAGE: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Controls:
     """clock_offset_ms: how far the account's clock is ahead of real time; never negative. cutoff_minutes: when its day ends
-    for settlement, in minutes after midnight UTC."""
+    for settlement, in minutes after midnight UTC.
+
+    faults: rules for what goes wrong, see `faults.py`. fault_generation: how often they were set.
+    scope: which of the worlds in the ledger is the account's (`scopes.py`); empty for an ordinary one. entering: the scope
+    of a world that is being copied and will be the account's next. namespace: what its ids are derived from, when that is
+    not the account's id. seed: what they are derived from in place of the ledger's secret (`seeds.py`).
+    """
 
     clock_offset_ms: int = 0
     cutoff_minutes: int = 0
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    fault_generation: int = 0
+    scope: str = ""
+    entering: str = ""
+    namespace: str = ""
+    seed: str | None = None
 
 
 class ShiftedClock:
@@ -66,11 +80,24 @@ def account_ports(ports: Ports, account_id: str) -> Ports:
 def with_controls(ports: Ports, controls: Controls) -> Ports:
     """The ports under these controls."""
     wall = ports.wall_clock
-    return replace(
+    ports = replace(
         ports,
         clock=ShiftedClock(wall, controls.clock_offset_ms),
         real_clock=wall,
         cutoff_minutes=controls.cutoff_minutes,
+    )
+    if not controls.scope and not controls.entering:
+        return ports
+    ledger = ports.ledger
+    return replace(
+        ports,
+        store=ScopedStore(ledger, controls.scope),
+        group=None,
+        unscoped=ledger,
+        scope=controls.scope,
+        namespace=controls.namespace,
+        ledger_secret=ports.ledger_secret if controls.seed is None else seed_secret(controls.seed),
+        seeded=controls.seed is not None,
     )
 
 
@@ -97,15 +124,7 @@ def change_controls(
         (record,) = ports.store.get([_PREFIX + account_id])
         if record is None:
             controls = change(Controls())
-            record = Record(
-                id=_PREFIX + account_id,
-                kind=KIND,
-                account_id=account_id,
-                version=1,
-                created_at=ports.wall_clock.now_ms(),
-                data=asdict(controls),
-                feed_key=FEED_KEY,
-            )
+            record = first_record(ports, account_id, controls)
             if mark_controlled(ports, account_id, record):
                 return controls, True
             continue
@@ -114,6 +133,19 @@ def change_controls(
         if isinstance(ports.store.commit([], [Update(changed)]), Committed):
             return controls, False
     raise AccountBusy("Other changes to the account got there first; repeat the request.")
+
+
+def first_record(ports: Ports, account_id: str, controls: Controls) -> Record:
+    """The record of an account's first controls."""
+    return Record(
+        id=_PREFIX + account_id,
+        kind=KIND,
+        account_id=account_id,
+        version=1,
+        created_at=ports.wall_clock.now_ms(),
+        data=asdict(controls),
+        feed_key=FEED_KEY,
+    )
 
 
 def list_controls(ports: Ports) -> dict[str, Controls]:

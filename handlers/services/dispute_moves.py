@@ -65,7 +65,7 @@ def open_after_capture(ports: Ports, draft: Draft, capture: Record) -> None:
         early_fraud_warnings.add_warning(ports, draft, capture)
         return
     new = NewDispute(
-        dispute_id=identify_object(ports.ledger_secret, capture.account_id, KIND, capture.id),
+        dispute_id=identify_object(ports.ledger_secret, ports.owner(capture.account_id), KIND, capture.id),
         change_id=time_change_id(ports, capture, "opened"),
         amount=amount,
         reason=opening.reason,
@@ -162,7 +162,7 @@ def time_change_id(ports: Ports, record: Record, cause: str) -> str:
     """The id of a change that no client asks for: there is one of this cause for a version of a record."""
     # An operation's changes are named by its name first, which never begins with this sign.
     name = f"#{cause}/{record.id}/{record.version}"
-    return identify_object(ports.ledger_secret, record.account_id, _CHANGE, name)
+    return identify_object(ports.ledger_secret, ports.owner(record.account_id), _CHANGE, name)
 
 
 def asked_change_id(
@@ -170,7 +170,7 @@ def asked_change_id(
 ) -> str:
     """The id of the change that an operation makes under this key."""
     name = f"{operation}/{idempotency_key}"
-    return identify_object(ports.ledger_secret, account_id, _CHANGE, name, generation=generation)
+    return identify_object(ports.ledger_secret, ports.owner(account_id), _CHANGE, name, generation=generation)
 
 
 def _moved(
@@ -229,7 +229,7 @@ def _reverse(ports: Ports, draft: Draft, record: Record, data: DisputeData, now_
 
 
 def _add_entry(ports: Ports, draft: Draft, record: Record, kind: str, plan: FollowUp, now_ms: int) -> str:
-    identity = identify_entry(ports.ledger_secret, record.account_id, kind, record.id)
+    identity = identify_entry(ports.ledger_secret, ports.owner(record.account_id), kind, record.id)
     request = {"authorization_id": draft.authorization.id, "dispute_id": record.id}
     return draft.add_entry(kind, identity, request, plan, now_ms).id
 

@@ -106,7 +106,7 @@ def create_dispute(
         amount = plan_dispute(entries.authorization_of(authorization), command.amount, now_ms=now_ms)
         draft = Draft(ports, authorization)
         new = NewDispute(
-            dispute_id=identify_object(ports.ledger_secret, account_id, KIND, change_id),
+            dispute_id=identify_object(ports.ledger_secret, ports.owner(account_id), KIND, change_id),
             change_id=change_id,
             amount=amount,
             reason=command.reason,

@@ -42,7 +42,7 @@ def add_warning(ports: Ports, draft: Draft, capture: Record) -> None:
     now_ms = capture.created_at
     data = entries.data_of(capture)
     record = Record(
-        id=identify_object(ports.ledger_secret, capture.account_id, KIND, capture.id),
+        id=identify_object(ports.ledger_secret, ports.owner(capture.account_id), KIND, capture.id),
         kind=KIND,
         account_id=capture.account_id,
         version=1,
@@ -54,7 +54,7 @@ def add_warning(ports: Ports, draft: Draft, capture: Record) -> None:
             "currency": data["currency"],
             "closed_at": None,
         },
-        feed_key=_feed_key(capture.account_id),
+        feed_key=feed_key(capture.account_id),
     )
     draft.inserts += [record, _change(ports, record, CREATED, now_ms)]
     draft.note(warnings=[record.id])
@@ -78,7 +78,7 @@ def list_early_fraud_warnings(
     page = walk(
         ports,
         Index.FEED,
-        _feed_key(account_id),
+        feed_key(account_id),
         wanted,
         limit=limit,
         cursor=cursor,
@@ -108,7 +108,9 @@ def _warning(warning_id: str, created_at: int, data: Any) -> EarlyFraudWarning:
 def _change(ports: Ports, record: Record, kind: str, now_ms: int) -> Record:
     """The record of a change, which is the event that tells of it."""
     return Record(
-        id=identify_object(ports.ledger_secret, record.account_id, _CHANGE, f"{kind}/{record.id}"),
+        id=identify_object(
+            ports.ledger_secret, ports.owner(record.account_id), _CHANGE, f"{kind}/{record.id}"
+        ),
         kind=kind,
         account_id=record.account_id,
         version=1,
@@ -122,5 +124,6 @@ def _change(ports: Ports, record: Record, kind: str, now_ms: int) -> Record:
     )
 
 
-def _feed_key(account_id: str) -> str:
+def feed_key(account_id: str) -> str:
+    """Where the FEED index lists an account\'s early fraud warnings."""
     return f"{account_id}#{KIND}"

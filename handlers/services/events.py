@@ -27,6 +27,9 @@ from handlers.services.representations import render_transaction
 
 EVENT_PREFIX: Final = "evt_"
 
+COPIED: Final = "copied"
+"""In the data of an entry that came with a copied world (`worlds.py`): it is listed, and announced to nobody."""
+
 VISIBLE_MS: Final = 30 * DAY_MS
 """How long an event can be listed and read."""
 
@@ -52,6 +55,11 @@ def is_event(record: Record) -> bool:
     return record.kind in EVENT_KINDS
 
 
+def is_news(record: Record) -> bool:
+    """Whether the record tells of something that has happened here, and not in the world that it was copied from."""
+    return is_event(record) and not record.data.get(COPIED, False)
+
+
 def event_type_of(record: Record) -> str:
     """The type of the event that an entry is."""
     course = REFUND_COURSES.get(record.data.get("course", ""))
@@ -68,7 +76,7 @@ def event_of(record: Record) -> Event:
 def _payload_data(record: Record) -> dict[str, Any]:
     match record.kind:
         case "endpoint_disabled" | settlement_records.COMPLETED:
-            return dict(record.data)
+            return {name: value for name, value in record.data.items() if name != COPIED}
         case early_fraud_warnings.CREATED | early_fraud_warnings.CLOSED:
             return render_early_fraud_warning(early_fraud_warnings.warning_of_change(record))
         case refund_outcomes.SUCCESS:

@@ -29,7 +29,7 @@ def expire_authorization(ports: Ports, record: Record) -> None:
         movement = plan_expiry(entries.authorization_of(record), now_ms=now_ms)
         if movement is None:
             return
-        identity = identify_entry(ports.ledger_secret, record.account_id, EXPIRY, record.id)
+        identity = identify_entry(ports.ledger_secret, ports.owner(record.account_id), EXPIRY, record.id)
         plan = FollowUp(movement, postings.release(movement.amount), None, NO_TRIGGER)
         request = {"authorization_id": record.id}
         lapsed = replace(record, data={**record.data, "expired": True})

@@ -24,6 +24,7 @@ from handlers.domain.cards import CardDetails, describe_card
 from handlers.domain.errors import (
     AuthorizationBusy,
     FieldError,
+    InvalidRequest,
     NotFound,
     StateConflict,
     TransactionNotFound,
@@ -33,6 +34,7 @@ from handlers.domain.moments import day_of
 from handlers.domain.triggers import (
     HEADER,
     NO_TRIGGER,
+    TEST_CARDS,
     Decision,
     decide_authorization,
     decide_operation,
@@ -98,7 +100,8 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     Idempotency: the same key and request return the first result, a decline included.
     Durability: where the ports have a `group`, wait for it to settle before anybody is told.
     Errors, by precedence:
-        invalid_request: the card number stands in a text field, where it would be kept.
+        invalid_request: the card number stands in a text field, where it would be kept; or the account has a seed, and the
+            card is no published test card.
         invalid_simulation: the header or a `SIMULATE` holder name is not in the grammar.
         idempotency_key_reused: the key belongs to another request.
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
@@ -107,8 +110,11 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     refuse_stray_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
+    if ports.seeded:
+        _require_test_card(card.number)
     now_ms = ports.clock.now_ms()
-    card_id = identify_card(ports.ledger_secret, account_id, card.number)
+    owner = ports.owner(account_id)
+    card_id = identify_card(ports.ledger_secret, owner, card.number)
     request = _authorize_request(command, card_id)
     today = day_of(now_ms)
     decision = decide_authorization(
@@ -116,7 +122,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     )
     for generation in count():
         identity = identify_entry(
-            ports.ledger_secret, account_id, AUTHORIZATION, idempotency_key, generation=generation
+            ports.ledger_secret, owner, AUTHORIZATION, idempotency_key, generation=generation
         )
         record = _authorization_record(account_id, command, identity, card_id, request, decision, now_ms)
         existing = (ports.group or ports.store).insert(record)
@@ -125,6 +131,15 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
         if not entries.key_is_forgotten(existing, now_ms):
             return _replay(existing, request)
     raise AssertionError("generations do not end")
+
+
+def _require_test_card(number: str) -> None:
+    """Whoever knows an account's seed can find the number of any card id, so it must not be anybody's."""
+    if number not in TEST_CARDS:
+        raise InvalidRequest(
+            "An account with a seed takes published test cards only: GET /v1/test-cards.",
+            errors=[FieldError("/card/number", "not_a_test_card", "is not the number of a test card")],
+        )
 
 
 def _authorization_record(
@@ -296,7 +311,7 @@ def _operate(
     generation = races = 0
     while races < RACES_MAX:
         identity = identify_entry(
-            ports.ledger_secret, account_id, kind, idempotency_key, generation=generation
+            ports.ledger_secret, ports.owner(account_id), kind, idempotency_key, generation=generation
         )
         now_ms = ports.clock.now_ms()
         try:

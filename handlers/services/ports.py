@@ -4,12 +4,14 @@ The store is a ledger of records with four operations and no queries beyond thre
 or two and both homes behave alike: `contracts/store/` is the suite that every adapter passes.
 """
 
+import hmac
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from handlers.domain.errors import Quota
+from handlers.domain.iso8583 import Message
 from handlers.domain.value import value_type
 
 
@@ -292,6 +294,26 @@ class Sender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PackedMessage:
+    """A network message as it would travel. bitmap: which elements are there, 16 or 32 hexadecimal digits."""
+
+    octets: bytes
+    bitmap: str
+
+
+class MessagePacker(Protocol):
+    """Network messages as bytes, and back: `unpack(pack(message).octets) == message`."""
+
+    def pack(self, message: Message) -> PackedMessage:
+        """The message, packed. Raises ValueError for what does not fit its element."""
+        ...
+
+    def unpack(self, octets: bytes) -> Message:
+        """The message that was packed. Raises ValueError for what is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All ports, as the services receive them.
 
@@ -307,6 +329,11 @@ class Ports:
     loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
     key_registry: None where no gateway has to know keys.
     demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
+    packer: packs network messages, where they are shown.
+    namespace: what ids and chance are derived from in place of the account's id; empty for the account's id itself.
+    scope: of the account's world (`services/scopes.py`); empty for an ordinary one.
+    seeded: ids that chance would give follow from what they identify, and only published test cards are taken.
+    unscoped: the store, where `store` is that of a scope; see `ledger`.
     """
 
     store: Store
@@ -326,8 +353,29 @@ class Ports:
     request_budget_s: int = 50
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
+    packer: MessagePacker = field(default=None)  # type: ignore[assignment]
+    namespace: str = ""
+    scope: str = ""
+    seeded: bool = False
+    unscoped: Store | None = None
 
     @property
     def wall_clock(self) -> Clock:
         """Real time, whatever an account's clock says: for signatures, API keys, and what lives outside the ledger."""
         return self.real_clock or self.clock
+
+    @property
+    def ledger(self) -> Store:
+        """The store as it is, whatever an account's scope: for what lies between accounts and worlds."""
+        return self.unscoped or self.store
+
+    def owner(self, account_id: str) -> str:
+        """What the ids of this account's world are derived from: every `identify_...` of a service is given this."""
+        return self.namespace or account_id
+
+    def token(self, length: int, *what: str) -> str:
+        """A random token for an id of the account's world; in a seeded one it follows from what it identifies."""
+        if not self.seeded:
+            return self.randomness.token(length)
+        digest = hmac.digest(self.ledger_secret, "\0".join(("token", *what)).encode(), "sha256")
+        return digest.hex()[:length]

@@ -29,7 +29,7 @@ def await_outcome(ports: Ports, draft: Draft, refund: Record) -> None:
     """Put the timer of a refund's outcome into the draft of the refund."""
     draft.inserts.append(
         Record(
-            id=identify_object(ports.ledger_secret, refund.account_id, TIMER, refund.id),
+            id=identify_object(ports.ledger_secret, ports.owner(refund.account_id), TIMER, refund.id),
             kind=TIMER,
             account_id=refund.account_id,
             version=1,
@@ -82,7 +82,7 @@ def refund_of_success(record: Record) -> Record:
 
 def _success(ports: Ports, refund: Record, now_ms: int) -> Record:
     return Record(
-        id=identify_object(ports.ledger_secret, refund.account_id, SUCCESS, refund.id),
+        id=identify_object(ports.ledger_secret, ports.owner(refund.account_id), SUCCESS, refund.id),
         kind=SUCCESS,
         account_id=refund.account_id,
         version=1,
@@ -100,7 +100,7 @@ def _success(ports: Ports, refund: Record, now_ms: int) -> Record:
 def _add_failure(ports: Ports, draft: Draft, refund: Record, now_ms: int) -> None:
     data = entries.data_of(refund)
     movement = plan_refund_failure(entries.authorization_of(draft.authorization), data["amount"])
-    identity = identify_entry(ports.ledger_secret, refund.account_id, FAILURE, refund.id)
+    identity = identify_entry(ports.ledger_secret, ports.owner(refund.account_id), FAILURE, refund.id)
     plan = FollowUp(
         movement,
         postings.refund_failure(movement.amount),

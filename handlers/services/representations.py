@@ -127,6 +127,7 @@ def render_account(account: Account) -> Json:
         "account_id": account.account_id,
         "name": account.name,
         "plan": {"name": plan.name, "requests": plan.requests, "window_seconds": plan.window_s},
+        "seed": account.seed,
         "created_at": format_moment(account.created_at),
     }
 

@@ -215,12 +215,21 @@ def batch_of(record: Record) -> Batch:
 
 def read_lines(ports: Ports, settlement: Settlement) -> list[Line]:
     """The settlement's lines, in the order in which their entries were made."""
-    ids = [line_record_id(settlement.settlement_id, number) for number in range(settlement.line_records)]
+    ids = _line_record_ids(settlement.settlement_id, settlement.line_records)
     lines: list[Line] = []
     for record in ports.store.get(ids):
         assert record is not None, "lines are written together with their settlement"
         lines += [Line(*line) for line in record.data["lines"]]
     return sorted(lines, key=lambda line: (line.created_at, line.transaction_id))
+
+
+def line_record_ids(record: Record) -> list[str]:
+    """The ids of a settlement's records of lines."""
+    return _line_record_ids(record.id, record.data["line_records"])
+
+
+def _line_record_ids(settlement_id: str, count: int) -> list[str]:
+    return [line_record_id(settlement_id, number) for number in range(count)]
 
 
 def line_record_id(settlement_id: str, number: int) -> str:

@@ -229,8 +229,9 @@ class _Gathering:
     def _open(self, currency: str) -> Record:
         """The batch's settlement in this currency that has room for more; a new one when there is none."""
         batch, secret = self._batch, self._ports.ledger_secret
+        owner = self._ports.owner(batch.account_id)
         for number in count():
-            identity = identify_settlement(secret, batch.account_id, currency, batch.name, number)
+            identity = identify_settlement(secret, owner, currency, batch.name, number)
             (record,) = self._ports.store.get([identity.id])
             if record is None:
                 return new_record(batch, currency, identity)

@@ -34,10 +34,10 @@ def refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callable
 def recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool]:
     """Tells the authorization's card number, which the ledger does not have, by its id."""
     last4 = entries.data_of(authorization)["card"]["last4"]
-    account_id, card_id = authorization.account_id, authorization.card_id
+    owner, card_id = ports.owner(authorization.account_id), authorization.card_id
 
     def is_the_card(digits: str) -> bool:
-        return digits.endswith(last4) and identify_card(ports.ledger_secret, account_id, digits) == card_id
+        return digits.endswith(last4) and identify_card(ports.ledger_secret, owner, digits) == card_id
 
     return is_the_card
 

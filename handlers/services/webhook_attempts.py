@@ -22,6 +22,7 @@ from handlers.domain.webhooks import (
 )
 from handlers.services.controls import account_ports
 from handlers.services.ports import Ports, Post, Record, Reply, Sender
+from handlers.services.scopes import own_record
 from handlers.services.webhook_delivery_records import (
     ATTEMPTS_KEPT,
     FAILED,
@@ -37,6 +38,7 @@ from handlers.services.webhook_delivery_records import (
 from handlers.services.webhook_endpoint_health import note_endpoint_health
 from handlers.services.webhook_endpoints import Chaos, old_secret, signing_secrets
 from handlers.services.webhook_leases import Lease
+from handlers.services.worlds import retire
 
 LEASE_MS: Final = 2 * TIMEOUT_MS + 10 * SECOND_MS
 """How long an attempt may take, a duplicate included, before another process may think it died; unless it is given a
@@ -55,7 +57,7 @@ async def attempt_delivery(
 ) -> Delivery | None:
     """Attempt a delivery that is due by its account's clock, and record what came of it.
 
-    ports: not an account's. ports_of: those of an account, where they are known; otherwise its controls are read. lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
+    ports: not an account's. delivery_id: as the ledger has it (`scopes.stored_id`). ports_of: those of an account, where they are known; otherwise its controls are read. lease_ms: after how long another process may take this one for dead. The lease is renewed at half of that, which is a
         write more: a short one suits where writes are cheap, and processes are killed.
     Answers None when there was nothing to do: it is settled, not yet due, or another process is at it.
     Raises StoreUnavailable; the delivery is then due again when its lease ends. Cancelled, it is due again at once.
@@ -64,7 +66,11 @@ async def attempt_delivery(
     if record is None or record.due_at is None:
         return None
     account = ports_of(record.account_id) if ports_of else account_ports(ports, record.account_id)
-    return await attempt_record(account, sender, record, lease_ms=lease_ms)
+    own = own_record(account, record)
+    if own is None:
+        retire(ports, record)
+        return None
+    return await attempt_record(account, sender, own, lease_ms=lease_ms)
 
 
 async def attempt_record(

@@ -43,7 +43,7 @@ def note_endpoint_health(ports: Ports, endpoint: Record, verdict: Verdict, now_m
 def _disabled_entry(ports: Ports, endpoint: Record, data: Mapping[str, Any], now_ms: int) -> Record:
     """The entry that tells of it, written together with the change; it is the event `webhook_endpoint.disabled`."""
     return Record(
-        id="wed_" + ports.randomness.token(24),
+        id="wed_" + ports.token(24, "endpoint_disabled", endpoint.id, str(endpoint.version)),
         kind="endpoint_disabled",
         account_id=endpoint.account_id,
         version=1,

@@ -24,6 +24,7 @@ from handlers.domain.moments import SECOND_MS
 from handlers.services.controls import account_ports
 from handlers.services.events import event_of, is_event
 from handlers.services.ports import Ports, Record, Sender
+from handlers.services.scopes import own_record, stored_id
 from handlers.services.webhook_attempts import LEASE_MS, attempt_delivery
 from handlers.services.webhook_deliveries import plan_deliveries
 from handlers.services.webhook_delivery_records import PENDING, Delivery, delivery_of
@@ -194,10 +195,13 @@ class _Batch:
         endpoints = self._endpoints[account_id]
         if not any(wants(endpoint, message.type) for endpoint in endpoints):
             return []
-        (entry,) = ports.store.get([message.entry_id])
+        (entry,) = self._ports.store.get([message.entry_id])
         if entry is None or entry.account_id != account_id or not is_event(entry):
             raise MalformedMessage("the account has no entry of this id that is an event")
-        return plan_deliveries(ports, event_of(entry), endpoints)
+        own = own_record(ports, entry)
+        # The account may have left the world in which it happened.
+        planned = [] if own is None else plan_deliveries(ports, event_of(own), endpoints)
+        return [stored_id(ports, delivery_id) for delivery_id in planned]
 
     def _ports_of(self, account_id: str) -> Ports:
         """The account's ports, asked for once per batch."""
@@ -237,17 +241,21 @@ class _Batch:
         One that was is another process's, which sees to the next attempt.
         """
         (record,) = self._ports.store.get([delivery_id])
-        return delivery_of(record) if record is not None and record.version == 1 else None
+        if record is None or record.version != 1:
+            return None
+        own = own_record(self._ports_of(record.account_id), record)
+        return None if own is None else delivery_of(own)
 
     async def _send_retry(self, delivery: Delivery) -> None:
         """Let the next attempt ride on the queue, if it is near. Sent now, not at the batch's end: another receiver may
         take long to answer, and this retry may be due before."""
         assert delivery.next_attempt_at is not None, "what is pending is due some time"
-        now_ms = self._ports_of(delivery.account_id).clock.now_ms()
+        ports = self._ports_of(delivery.account_id)
+        now_ms = ports.clock.now_ms()
         delay_s = queue_delay_s(delivery.next_attempt_at, now_ms)
         if delay_s is None:
             return
-        message = (delivery_message(delivery.delivery_id), delay_s)
+        message = (delivery_message(stored_id(ports, delivery.delivery_id)), delay_s)
         refused = await asyncio.to_thread(self._queue.send, [message])
         if refused:
             # The delivery is due in the ledger all the same: it will be late by a minute at most.

@@ -22,7 +22,7 @@ from handlers.domain.moments import SECOND_MS
 from handlers.domain.webhooks import EVENT_KINDS
 from handlers.services import webhook_endpoints
 from handlers.services.due_work import WORK
-from handlers.services.events import event_of
+from handlers.services.events import event_of, is_news
 from handlers.services.ports import (
     DUE_KEY,
     Change,
@@ -34,6 +34,7 @@ from handlers.services.ports import (
     Sender,
     Update,
 )
+from handlers.services.scopes import own_record, scope_of
 from handlers.services.webhook_attempts import attempt_delivery
 from handlers.services.webhook_deliveries import plan_deliveries
 from handlers.services.webhook_delivery_records import KIND, Delivery
@@ -216,12 +217,16 @@ class Dispatcher:
         if endpoints:
             (record,) = self._ports.store.get([change.id])
             assert record is not None, "the change feed told of it"
-            plan_deliveries(self._times.ports_of(change.account_id), event_of(record), endpoints)
+            ports = self._times.ports_of(change.account_id)
+            own = own_record(ports, record)
+            if own is not None and is_news(own):
+                plan_deliveries(ports, event_of(own), endpoints)
 
     def _endpoints(self, change: Change) -> Sequence[Record]:
         # Most accounts have no endpoint, and a load test writes thousands of entries a second: ask once per account.
         if change.account_id not in self._listeners:
-            listening = webhook_endpoints.list_records(self._ports, change.account_id)
+            ports = self._times.ports_of(change.account_id)
+            listening = webhook_endpoints.list_records(ports, change.account_id)
             self._listeners[change.account_id] = listening
         return self._listeners[change.account_id]
 
@@ -316,7 +321,8 @@ class Dispatcher:
 
     def _queue(self, record: Record) -> None:
         """Put a delivery into its endpoint's lane, unless that holds as many as there is room left for everybody else."""
-        endpoint_id = record.data["endpoint_id"]
+        # Forks share their endpoints' ids, and are not to wait for each other.
+        endpoint_id = record.data["endpoint_id"] + scope_of(record.id)
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             lane = self._lanes[endpoint_id] = _Lane(endpoint_id)

@@ -14,6 +14,8 @@ from handlers.services.controls import KIND as CONTROLS
 from handlers.services.controls import account_ports, list_controls
 from handlers.services.due_work import WORK, do_due_work
 from handlers.services.ports import Change, Ports, Record
+from handlers.services.scopes import own_record
+from handlers.services.worlds import retire
 
 _logger = logging.getLogger("sandbox.due")
 
@@ -39,6 +41,15 @@ def do_unattended(ports: Ports, record: Record) -> bool:
     return True
 
 
+def do_stored(ports: Ports, stored: Record) -> bool:
+    """As `do_unattended`, for a record as the ledger lists it. What its account has left behind is not due any more."""
+    own = own_record(ports, stored)
+    if own is None:
+        retire(ports, stored)
+        return True
+    return do_unattended(ports, own)
+
+
 class DueWorker:
     """Due work that was found, done a slice at a time."""
 
@@ -59,7 +70,7 @@ class DueWorker:
         while self._waiting and has_time():
             record = self._waiting.popleft()
             self._known.discard(record.id)
-            do_unattended(self._ports_of(record.account_id), record)
+            do_stored(self._ports_of(record.account_id), record)
         return bool(self._waiting)
 
 

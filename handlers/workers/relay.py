@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypedDict
 
 from handlers.domain.webhooks import EVENT_KINDS
-from handlers.services.events import event_type_of
+from handlers.services.events import event_type_of, is_news
 from handlers.services.ports import Record
 
 _logger = logging.getLogger("sandbox.webhooks")
@@ -92,7 +92,7 @@ def relay_batch(
 
 
 def _notice_of(record: Mapping[str, Any], read_image: ReadImage) -> Notice | None:
-    """The notice of a stream record; None when it tells of nothing. Raises UnreadableRecord."""
+    """The notice of a stream record; None when it tells of nothing, or of what came with a copied world. Raises UnreadableRecord."""
     try:
         if record["eventName"] != INSERTED:
             return None
@@ -100,6 +100,8 @@ def _notice_of(record: Mapping[str, Any], read_image: ReadImage) -> Notice | Non
         if image["kind"]["S"] not in EVENT_KINDS:
             return None
         entry = read_image(image)
+        if not is_news(entry):
+            return None
         event_type = event_type_of(entry)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UnreadableRecord from error

@@ -18,11 +18,13 @@ from typing import Any, Final
 
 from handlers.domain.moments import SECOND_MS
 from handlers.domain.settlement import SETTLED_KINDS
-from handlers.services.controls import account_ports, list_controls, with_controls
+from handlers.services.controls import Controls, account_ports, list_controls, with_controls
 from handlers.services.listings import walk_due
 from handlers.services.ports import DUE_KEY, Ports, Position, Record
+from handlers.services.scopes import scope_of
 from handlers.services.settlement_records import SETTLEMENT, Batch, batch_of
 from handlers.services.settlements import complete_settlement, gather
+from handlers.services.worlds import retire
 
 _logger = logging.getLogger("sandbox.settlement")
 
@@ -121,17 +123,18 @@ class SettlementTasks:
     def _due_accounts(self, cursor: Json | None) -> Iterator[tuple[Json, str | None]]:
         """Each account that may have something due, or None for a record that is about something else; and the cursor of
         what comes after. An account may come more than once."""
+        controlled = list_controls(self._ports)
         ahead = {
-            account_id: controls
-            for account_id, controls in list_controls(self._ports).items()
+            account_id: with_controls(self._ports, controls)
+            for account_id, controls in controlled.items()
             if controls.clock_offset_ms
         }
         if cursor is None or "account_id" in cursor:
             after = "" if cursor is None else cursor["account_id"]
             for account_id in sorted(ahead):
                 if account_id > after:
-                    now_ms = with_controls(self._ports, ahead[account_id]).clock.now_ms()
-                    due = any(self._due_in(account_id, now_ms))
+                    ports = ahead[account_id]
+                    due = any(_due_in(ports, account_id, ports.clock.now_ms()))
                     yield {"account_id": account_id}, account_id if due else None
             position = None
         else:
@@ -139,6 +142,9 @@ class SettlementTasks:
         until = self._ports.wall_clock.now_ms()
         for record in walk_due(self._ports, DUE_KEY, until=until, after=position):
             wanted = record.kind in KINDS and record.account_id not in ahead
+            if wanted and scope_of(record.id) != controlled.get(record.account_id, Controls()).scope:
+                retire(self._ports, record)
+                wanted = False
             yield {"at_ms": record.due_at, "id": record.id}, record.account_id if wanted else None
 
     def _settle(self, account_id: str, remaining_ms: Callable[[], int]) -> Json:
@@ -153,7 +159,7 @@ class SettlementTasks:
         settlement_ids: dict[str, None] = {}
         while True:
             # Anew each time, as what was due after this may just have been settled with it.
-            due = (each for each in self._due_in(account_id, until) if each.id not in settlement_ids)
+            due = (each for each in _due_in(ports, account_id, until) if each.id not in settlement_ids)
             record = next(due, None)
             if record is None:
                 break
@@ -168,14 +174,17 @@ class SettlementTasks:
         return {"account_id": account_id, "settlement_ids": list(settlement_ids), "finished": finished}
 
     def _publish(self, account_id: str, settlement_ids: Sequence[str], finished: bool) -> Json:
+        ports = account_ports(self._ports, account_id)
         for settlement_id in settlement_ids:
-            complete_settlement(self._ports, settlement_id)
+            complete_settlement(ports, settlement_id)
         fields = {"account_id": account_id, "settlements": len(settlement_ids)}
         _logger.info("account settled", extra={"fields": fields})
         return {"account_id": account_id, "finished": finished}
 
-    def _due_in(self, account_id: str, until: int) -> Iterator[Record]:
-        return (each for each in walk_due(self._ports, account_id, until=until) if each.kind in KINDS)
+
+def _due_in(ports: Ports, account_id: str, until: int) -> Iterator[Record]:
+    """What is due to be settled in an account. ports: its own."""
+    return (each for each in walk_due(ports, account_id, until=until) if each.kind in KINDS)
 
 
 def _batch(record: Record) -> Batch:

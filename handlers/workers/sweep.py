@@ -22,7 +22,7 @@ from handlers.services.due_work import WORK
 from handlers.services.ports import DUE_KEY, Index, Ports, Position, Record
 from handlers.services.webhook_delivery_records import KIND
 from handlers.workers.deliver import DeliveryQueue, delivery_message
-from handlers.workers.due import do_unattended
+from handlers.workers.due import do_stored
 from handlers.workers.settlement import KINDS as SETTLEMENT_KINDS
 
 _logger = logging.getLogger("sandbox.webhooks")
@@ -106,7 +106,7 @@ class Sweeper:
         return False
 
     def _do(self, ports: Ports, record: Record, swept: Swept) -> None:
-        if do_unattended(ports, record):
+        if do_stored(ports, record):
             swept.done += 1
         else:
             swept.failed += 1

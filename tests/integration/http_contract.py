@@ -128,6 +128,7 @@ CONTRACT: dict[str, Any] = {
                     {"$ref": "#/components/parameters/IdempotencyKey"},
                     _header("X-Attempt", {"type": "integer", "minimum": 1, "default": 1}),
                     _header("X-Label", {"type": "string", "pattern": "^[a-z]+$"}),
+                    _header("X-Sandbox-Fault", {"type": "string", "maxLength": 60}),
                 ],
                 requestBody=_body({"$ref": "#/components/schemas/Authorize"}),
             )

@@ -143,6 +143,35 @@ CASES = [
     authorize("a header that is no number", x_attempt="one"),
     authorize("a header out of bounds", x_attempt="0", x_label="ABC"),
     authorize("a header that is not ASCII", x_label="ž".encode().decode("latin-1")),
+    # Faults.
+    *[
+        authorize(f"a fault: {fault}", x_sandbox_fault=fault)
+        for fault in (
+            "latency=1",
+            "latency=1; error=503",
+            "error=500",
+            "error=502",
+            "error=503",
+            "error=504",
+            "lose_response",
+            "lose_response=504",
+            "drop_connection",
+            "rate_limit",
+            "rate_limit=7",
+            "store_unavailable",
+            "meteorite",
+            "error=200",
+            "",
+        )
+    ],
+    authorize("a fault of a request that is refused anyway", b"{}", x_sandbox_fault="error=503"),
+    authorize("a fault that nobody with a key asks for", x_api_key=None, x_sandbox_fault="error=503"),
+    Case(
+        "a fault of an operation that cannot fail",
+        "GET",
+        "/v1/transactions/auth_1",
+        {**KEY, "x-sandbox-fault": "error=503"},
+    ),
     # Keys.
     authorize("no API key", x_api_key=None),
     authorize("an empty API key", x_api_key=""),
@@ -321,4 +350,4 @@ def test_the_cases_reach_every_kind_of_answer(fast: ASGIApp) -> None:
         ask(fast, case.method, case.path, headers=case.headers, body=case.body, query=case.query).status
         for case in CASES
     }
-    assert reached == {200, 201, 204, 400, 401, 404, 405, 409, 413, 415, 422, 429, 500, 503}
+    assert reached == {200, 201, 204, 400, 401, 404, 405, 409, 413, 415, 422, 429, 500, 502, 503, 504}

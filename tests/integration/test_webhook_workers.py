@@ -36,8 +36,11 @@ from handlers.adapters.webhooks.sender import HttpSender
 from handlers.domain.errors import StoreUnavailable
 from handlers.domain.moments import MINUTE_MS
 from handlers.domain.webhooks import RETRY_DELAYS_MS
+from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from handlers.services.controls import account_ports
 from handlers.services.events import EVENT_PREFIX
-from handlers.services.ports import Ports
+from handlers.services.ports import Index, Ports
+from handlers.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
 from handlers.services.webhook_deliveries import list_deliveries
 from handlers.services.webhook_delivery_records import Delivery
 from handlers.services.webhook_endpoints import create_endpoint, get_endpoint
@@ -564,3 +567,59 @@ print({call})
     lacking = {key: value for key, value in environment.items() if not key.startswith("SANDBOX_")}
     refused = run(env=lacking)
     assert "SettingsError: SANDBOX_" in refused.stderr
+
+
+def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(
+    cloud: Cloud, receiver: Receiver
+) -> None:
+    _, webhook = cloud.endpoint(receiver.url)
+    authorize(cloud.ports, "before")
+    snapshot = asyncio.run(take_snapshot(cloud.ports, ACCOUNT, name=None))
+    account, _ = asyncio.run(fork_snapshot(cloud.ports, ACCOUNT, snapshot.snapshot_id, name=None))
+    fork = account_ports(cloud.ports, account.account_id)
+    made = authorize(fork, "after", account=account.account_id).entry.record
+    receiver.answers += [(500, {}), (500, {}), (500, {})]
+    cloud.run_relay()
+    for _ in range(4):
+        assert cloud.run_deliver() == []
+    # The origin's own event, and the fork's: each failed once, and its retry waits in the queue.
+    told = [verified(webhook, request).data["transaction_id"] for request in receiver.requests]
+    assert told.count(made.id) == 1
+    assert len(receiver.requests) == 2
+    cloud.clock.advance(ms=RETRY_DELAYS_MS[0] * 2)
+    cloud.run_deliver()
+    assert len(receiver.requests) == 4
+    assert {headers["webhook-id"] for headers, _ in receiver.requests} >= {f"evt_{made.id}"}
+    # One has failed twice: the next time is too far for the queue, and the sweeper's.
+    cloud.clock.advance(ms=RETRY_DELAYS_MS[1] * 2)
+    cloud.run_sweep()
+    cloud.run_deliver()
+    assert len(receiver.requests) == 5
+    pending = [
+        each.state
+        for ports, whose in ((cloud.ports, ACCOUNT), (fork, account.account_id))
+        for each in list_deliveries(ports, whose, limit=10, cursor=None).items
+    ]
+    assert pending == ["succeeded", "succeeded"]
+
+
+def test_what_was_still_to_be_delivered_in_a_world_that_was_left_is_not(
+    cloud: Cloud, receiver: Receiver
+) -> None:
+    ensure_demo_account(cloud.ports)
+    create_endpoint(cloud.ports, DEMO_ACCOUNT, url=receiver.url)
+    snapshot = asyncio.run(take_snapshot(cloud.ports, DEMO_ACCOUNT, name=None))
+    authorize(cloud.ports, "left", account=DEMO_ACCOUNT)
+    receiver.answers += [(500, {})]
+    cloud.run_relay()
+    cloud.run_deliver()
+    assert len(receiver.requests) == 1
+    asyncio.run(restore_snapshot(cloud.ports, DEMO_ACCOUNT, snapshot.snapshot_id))
+    cloud.clock.advance(days=8)
+    for _ in range(2):
+        cloud.run_sweep()
+        cloud.run_relay()
+        while cloud.message_counts()[0]:
+            cloud.run_deliver()
+    assert len(receiver.requests) == 1
+    assert cloud.ports.store.page(Index.DUE, DEMO_ACCOUNT).records == []

@@ -37,6 +37,7 @@ from handlers.services.ports import (
     Update,
 )
 from handlers.services.receiver_grader import make_test_event
+from handlers.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
 from handlers.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
 from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from handlers.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
@@ -395,6 +396,58 @@ async def test_an_account_whose_clock_is_ahead_lives_by_it(home: Home) -> None:
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(home: Home) -> None:
+    home.endpoint()
+    home.pay()
+    snapshot = await take_snapshot(home.ports, ACCOUNT, name=None)
+    async with home.dispatching():
+        account, _ = await fork_snapshot(home.ports, ACCOUNT, snapshot.snapshot_id, name=None)
+        await asyncio.sleep(1)
+        assert len(home.town.posts) == 1
+        fork = account_ports(home.ports, account.account_id)
+        made = authorize(fork, "in-the-fork", account=account.account_id).entry.record
+        await asyncio.sleep(1)
+    assert home.town.ids(URL)[1:] == [f"evt_{made.id}"]
+
+
+@in_virtual_time
+async def test_what_falls_due_in_a_fork_is_done_there_and_what_was_left_behind_is_not(home: Home) -> None:
+    ensure_demo_account(home.ports)
+    home.pay(account=DEMO_ACCOUNT)
+    snapshot = await take_snapshot(home.ports, DEMO_ACCOUNT, name=None)
+    account, _ = await fork_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id, name=None)
+    home.pay(account=DEMO_ACCOUNT)
+    await restore_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id)
+    async with home.dispatching():
+        home.clock.advance(days=8)
+        await asyncio.sleep(SWEEP_S + 1)
+    for account_id in (account.account_id, DEMO_ACCOUNT):
+        ports = account_ports(home.ports, account_id)
+        entries = ports.store.page(Index.FEED, f"{account_id}#transaction").records
+        assert [entry.kind for entry in entries] == ["authorization", "expiry"]
+    left = [record for record in home.store.records.values() if record.kind == "expiry"]
+    assert len(left) == 2
+    assert [record for record in home.store.records.values() if record.due_at is not None] == []
+
+
+@in_virtual_time
+async def test_what_was_still_to_be_delivered_in_a_world_that_was_left_is_not(home: Home) -> None:
+    ensure_demo_account(home.ports)
+    home.endpoint(account=DEMO_ACCOUNT)
+    snapshot = await take_snapshot(home.ports, DEMO_ACCOUNT, name=None)
+    home.town.receivers[URL] = lambda _: 500
+    async with home.dispatching():
+        home.pay(account=DEMO_ACCOUNT)
+        await asyncio.sleep(1)
+        assert len(home.town.posts) == 1
+        await restore_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id)
+        home.clock.advance(days=3)
+        await asyncio.sleep(SWEEP_S + 1)
+    assert len(home.town.posts) == 1
+    assert home.store.pending == []
 
 
 @in_virtual_time

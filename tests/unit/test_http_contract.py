@@ -47,7 +47,7 @@ def test_a_file_without_an_object_is_no_contract(tmp_path: Path) -> None:
 def test_operations_have_their_references_resolved_and_the_paths_parameters() -> None:
     by_id = {operation.operation_id: operation for operation in read_operations(CONTRACT)}
     names = [parameter["name"] for parameter in by_id["authorize"].parameters]
-    assert names == ["X-Idempotency-Key", "X-Attempt", "X-Label"]
+    assert names == ["X-Idempotency-Key", "X-Attempt", "X-Label", "X-Sandbox-Fault"]
     assert [parameter["name"] for parameter in by_id["get_transaction"].parameters] == ["transaction_id"]
     assert by_id["authorize"].method == "POST"
     assert by_id["authorize"].secured

@@ -332,6 +332,7 @@ def test_accounts_and_keys_look_like_this(ports: Ports, clock: FrozenClock) -> N
         "account_id": account.account_id,
         "name": None,
         "plan": {"name": "default", "requests": 100, "window_seconds": 60},
+        "seed": None,
         "created_at": "2026-11-23T10:00:00.000Z",
     }
     key = {

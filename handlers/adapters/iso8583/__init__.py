@@ -1,0 +1,1 @@
+"""Network messages as bytes, by pyiso8583."""
