@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,7 +27,7 @@ from handlers.adapters.dynamodb.store import DynamoDbStore
 from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.authorization import VALIDITY_MS
-from handlers.domain.errors import SandboxError, TransactionNotFound
+from handlers.domain.errors import SandboxError, StoreUnavailable, TransactionNotFound
 from handlers.domain.ids import PREFIXES, identify_card
 from handlers.domain.moments import DAY_MS, format_moment
 from handlers.domain.money import AMOUNT_MAX
@@ -44,6 +44,7 @@ from handlers.services.transactions import Filter, get_transaction, list_transac
 from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
+from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
 Share = tuple[int, int] | None
@@ -87,7 +88,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.accounts = [f"acct_{run}_shop", f"acct_{run}_stranger"]
         self.clock = FrozenClock()
         self.store = open_store()
-        self.ports = make_ports(self.store, self.clock)
+        self.failing = FailingStore(self.store)
+        self.ports = make_ports(self.failing, self.clock)
+        self.next_failure: Literal["before", "after"] | None = None
         self.model = ModelLedger()
         self.ids: dict[Entry, str] = {}
         self.first_responses: dict[str, Json] = {}
@@ -179,6 +182,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(ago=st.integers(0, 40))
     def repeats(self, ago: int) -> None:
         self.make(self.attempt_made(ago))
+
+    @rule(when=st.sampled_from(["before", "after", "after"]))
+    def loses_its_ledger_for_a_moment(self, when: Literal["before", "after"]) -> None:
+        """The next request fails at its write, or is carried out and its answer lost; it is sent again with its key."""
+        self.next_failure = when
 
     @rule(
         ago=st.integers(0, 40),
@@ -405,13 +413,21 @@ class LedgerMachine(RuleBasedStateMachine):
                 )
         except Refused as refusal:
             expected = refusal
+        failure, self.next_failure = self.next_failure, None
+        self.failing.failure = failure
         outcome = self.ask_sandbox(attempt)
+        lost = isinstance(outcome, StoreUnavailable)
+        # Refused before it came to a write, it fails as it would have anyway.
+        assert lost == (failure is not None and self.failing.failure is None)
+        self.failing.failure = None
+        if lost:
+            outcome = self.ask_sandbox(attempt)
         if isinstance(expected, Refused) or isinstance(outcome, SandboxError):
             self.compare_refusals(outcome, expected)
             return
         entry, replayed = expected
         rendered = render_transaction(outcome.entry)
-        assert outcome.replayed == replayed
+        assert outcome.replayed == (replayed or (lost and failure == "after"))
         if replayed:
             assert rendered == self.first_responses[self.ids[entry]]
         else:

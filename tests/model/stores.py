@@ -1,7 +1,10 @@
 """Stores that get in the way, around one that works."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
+from handlers.domain.errors import StoreUnavailable
 from handlers.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
 from tests.fakes import MemoryStore
 
@@ -103,3 +106,28 @@ class DyingStore(CountingStore):
     def _end(self) -> None:
         if not self._before and self.writes == self._nth:
             raise Killed
+
+
+class FailingStore(CountingStore):
+    """Fails once, when told to: `before` its next write takes place, or `after` it, when the answer is what is lost."""
+
+    def __init__(self, inner: Store | None = None) -> None:
+        super().__init__(inner)
+        self.failure: Literal["before", "after"] | None = None
+
+    def insert(self, record: Record) -> Record | None:
+        with self._failing():
+            return super().insert(record)
+
+    def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        with self._failing():
+            return super().commit(inserts, updates)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        failure, self.failure = self.failure, None
+        if failure == "before":
+            raise StoreUnavailable("the write was not made")
+        yield
+        if failure == "after":
+            raise StoreUnavailable("the write was made, and its answer lost")
