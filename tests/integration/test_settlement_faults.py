@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ BRANDS = ["4242424242424242", "5555555555554444", "378282246310005"]
 
 Ledger = Mapping[str, Record]
 
+_tables = count(1)
+
 
 @pytest.fixture(autouse=True)
 def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,8 +50,8 @@ def trade(ports: Ports) -> None:
     clock = ports.clock
     assert isinstance(clock, FrozenClock)
     for day in range(2):
-        for currency, count in (("EUR", 7), ("JPY", 2), ("KWD", 1)):
-            for number in range(count):
+        for currency, payments in (("EUR", 7), ("JPY", 2), ("KWD", 1)):
+            for number in range(payments):
                 key = f"{day}/{currency}/{number}"
                 card = card_with(number=BRANDS[number % 3])
                 paid = id_of(authorize(ports, key, amount=1000 + number, currency=currency, card=card))
@@ -211,12 +214,11 @@ def dynamodb_ground() -> Iterator[Ground]:
     with mock_aws():
         client = create_client(region_name="eu-central-1")
         clock = FrozenClock(NOW_MS)
-        tables = iter(range(1_000_000))
         template = MemoryStore()
         trade(make_ports(template, clock))
 
         def fresh() -> Store:
-            name = f"Ledger-{next(tables)}"
+            name = f"faults-{next(_tables)}"
             create_table(client, name)
             store = DynamoDbStore(client, name, feed_shards=1, card_shards=1, due_shards=1)
             for record in template.records.values():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +44,8 @@ REGION = "eu-central-1"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:123456789012:function:settlement"
 DEFINITION = Path(worker.__file__).with_suffix(".asl.json")
 DEADLINE_S = 60
+
+_numbers = count(1)
 
 Json = dict[str, Any]
 Trouble = Callable[[Json], None]
@@ -128,21 +131,23 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         clock = FrozenClock()
         monkeypatch.setattr(SystemClock, "now_ms", lambda _: clock.now_ms())
-        environment = {"SANDBOX_TABLE": "Ledger", "SANDBOX_LEDGER_SECRET": LEDGER_SECRET.hex()}
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
+        # A name that nobody used: under another test's mock, moto does not start from nothing.
+        name = f"settlement-{next(_numbers)}"
+        environment = {"SANDBOX_TABLE": name, "SANDBOX_LEDGER_SECRET": LEDGER_SECRET.hex()}
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
         client = create_client(region_name=REGION)
-        create_table(client, "Ledger")
+        create_table(client, name)
         entry_point = import_module("handlers.entrypoints.lambda_settlement")
         settings = entry_point.SettlementSettings.from_environment(environment)
         states = boto3.client("stepfunctions", region_name=REGION)
         definition = DEFINITION.read_text().replace("${settlement_function_arn}", FUNCTION_ARN)
         arn = states.create_state_machine(
-            name="settlement", definition=definition, roleArn="arn:aws:iam::123456789012:role/settlement"
+            name=name, definition=definition, roleArn="arn:aws:iam::123456789012:role/settlement"
         )["stateMachineArn"]
         waits: list[float] = []
         machine = Machine(
-            ports=make_ports(DynamoDbStore(client, "Ledger"), clock),
+            ports=make_ports(DynamoDbStore(client, name), clock),
             clock=clock,
             function=entry_point.build_handler(settings),
             states=states,
