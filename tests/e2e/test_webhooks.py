@@ -31,6 +31,7 @@ pytestmark = pytest.mark.e2e
 
 DECLINED = "4000000000009995"
 CAPTURE_DECLINED = "4000000000000341"
+WARNED = "4000000000005423"
 SCHEMAS = {file.stem: Draft202012Validator(json.loads(file.read_text())) for file in DIRECTORY.glob("*.json")}
 
 POLL_S = 0.25
@@ -127,12 +128,24 @@ def test_every_type_of_event_arrives_signed_and_is_valid_against_its_schema(
     leaving = hook(shop, gone.url)
     accepted(shop.send("POST", f"{leaving.path}/test"), 202)
     receiver.wait_for_types("webhook_endpoint.disabled")
-    # What was captured is settled in the night, and what is still held expires in a week.
-    accepted(shop.send("POST", "/v1/clock/advance", json={"by_seconds": 7 * 86_400}), 200)
+    # The cardholder asks, insists, and is proved wrong; another payment is said to be fraud before anybody disputes it.
+    about = {"authorization_id": first, "reason": "unrecognized", "inquiry": True, "amount": 100}
+    path = f"/v1/disputes/{accepted(shop.post('/v1/disputes', about), 201)['dispute_id']}"
+    accepted(shop.send("POST", f"{path}/escalate", headers={"X-Idempotency-Key": "escalate"}), 200)
+    answer = {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": True}
+    accepted(shop.post(f"{path}/evidence", answer), 200)
+    # The first is warned of, and refunded in full; the others' refunds are pending, and then succeed and fail.
+    for number in (WARNED, "4000000000007726", "4000000000005126"):
+        authorization_id = pay(shop, card=card(number))
+        accepted(shop.capture(authorization_id, final=True), 201)
+        accepted(shop.refund(authorization_id), 201)
+    # What was captured is settled in the night, what is still held expires in a week, the dispute is decided in a month.
+    accepted(shop.send("POST", "/v1/clock/advance", json={"by_seconds": 30 * 86_400}), 200)
 
     requests = receiver.wait_for_types(*EVENT_TYPES.values(), TEST_EVENT_TYPE)
     events = {event.id: event for event in map(everything.check, requests)}
-    assert len(events) == len(requests) == 14
+    assert len(events) == len(requests)
+    assert {event.type for event in events.values()} == {*EVENT_TYPES.values(), TEST_EVENT_TYPE}
     assert {"evt_" + transaction_id for transaction_id in made} <= set(events)
     assert events["evt_" + first].data["merchant_reference"] == "Größe 42 – 東京"
     # The API shows the same events.
