@@ -80,7 +80,7 @@ def build_parser(settings: LocalSettings, client: ClientSettings) -> argparse.Ar
         "payments-sandbox", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=_RAW
     )
     parser.add_argument("--version", action="version", version=f"payments-sandbox {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     _add_serve(
         commands.add_parser(
             "serve",

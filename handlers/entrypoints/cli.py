@@ -21,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _serve(settings, options)
             case "listen":
                 return _listen(client, options)
+            case None:
+                # Whoever does not know what to ask for is told all there is.
+                parser.print_help(sys.stderr)
+                return 2
             case _:
                 return _trigger(client, parser, options)
     except SettingsError as error:

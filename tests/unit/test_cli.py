@@ -68,7 +68,6 @@ def test_all_options_are_understood() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "COMMAND"),
         (["liste"], "invalid choice"),
         (["listen", "--url", "ftp://example.com"], "--url"),
         (["listen", "--url", "http://exa mple"], "--url"),
@@ -103,6 +102,14 @@ def test_words_that_make_no_sense_end_with_2_and_say_why(
     assert said in captured.err
     assert "hunter2" not in captured.err
     assert captured.out == ""
+
+
+def test_no_command_at_all_teaches_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for command in ("serve", "listen", "trigger"):
+        assert command in printed.err
 
 
 @pytest.mark.parametrize("command", [[], ["serve"], ["listen"], ["trigger"]])
