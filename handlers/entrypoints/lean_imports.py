@@ -2,7 +2,8 @@
 
 Connexion imports Starlette's test client, requests, httpx, Jinja, Werkzeug, jsonschema and more at its top: for its
 own test client, for contracts at a URL, for OAuth, for templates, for WSGI, and to validate the contract at each start, which
-the build has done. Starlette imports anyio for threads and streams; boto3 what moves files to S3 and documents its clients.
+the build has done. Starlette imports anyio for threads and streams, and what forms, web sockets and
+its own error pages take; boto3 what moves files to S3 and documents its clients.
 Inside `lean_imports()` these names lead to stand-ins, which can be imported, subclassed, named in an annotation and called
 while modules load, and which refuse to work. Afterwards the stand-ins are gone again: whoever imports requests later gets
 requests.
@@ -45,9 +46,12 @@ LEFT_OUT: Final = (
     "requests",
     "s3transfer",
     "s3transfer.manager",
+    "starlette.formparsers",
+    "starlette.middleware.errors",
     "starlette.staticfiles",
     "starlette.templating",
     "starlette.testclient",
+    "starlette.websockets",
     "werkzeug",
     "werkzeug.local",
     "yaml",

@@ -136,11 +136,14 @@ def _build_connexion(
     ports: Ports,
     options: HttpOptions,
 ) -> ASGIApp:
-    if options.contract_is_valid:
-        specification: OpenAPISpecification = _ValidSpecification(_deep_copy(_without_answers(contract)))
-    else:
+    specification: OpenAPISpecification
+    if not options.contract_is_valid:
         # Connexion writes into what it is given.
         specification = OpenAPISpecification(_deep_copy(contract))
+    elif options.fast_path:
+        specification = _ValidSpecification(_routes_of(contract, plans))
+    else:
+        specification = _ValidSpecification(_deep_copy(contract))
     if options.fast_path:
         connexion = build_fast_stack(plans)
         extra: dict[str, Any] = {"plans": plans, "gate": gate, "ports": ports}
@@ -186,38 +189,29 @@ def _request_ids(randomness: Randomness) -> Callable[[], str]:
     return lambda: f"req_{process}x{next(numbers):x}"
 
 
-def _without_answers(contract: Mapping[str, Any]) -> dict[str, Any]:
-    """What Connexion works by: all but answers, links and examples, which are most of a contract and cost a start."""
-    components = contract.get("components", {})
-    kept = {name: components[name] for name in ("schemas", "securitySchemes") if name in components}
-    for name in ("parameters", "requestBodies"):
-        kept[name] = {key: _without_examples(each) for key, each in components.get(name, {}).items()}
-    paths = {
-        path: {method: _without_answer(each) for method, each in item.items()}
-        for path, item in contract["paths"].items()
+def _routes_of(contract: Mapping[str, Any], plans: Mapping[str, Plan]) -> dict[str, Any]:
+    """The contract as far as Connexion itself works by it on the fast path: paths and security. What a request may hold is
+    compiled in the plans; here, it would be copied three times, and be a tenth of a cold start."""
+    paths: dict[str, dict[str, Any]] = {}
+    for plan in plans.values():
+        operation = plan.operation
+        written = contract["paths"][operation.path][operation.method.lower()]
+        kept: dict[str, Any] = {"operationId": operation.operation_id, "responses": {}}
+        if "security" in written:
+            kept["security"] = _deep_copy(written["security"])
+        kept["parameters"] = [
+            {"name": parameter["name"], "in": "path", "required": True, "schema": {"type": "string"}}
+            for parameter in operation.parameters
+            if parameter["in"] == "path"
+        ]
+        paths.setdefault(operation.path, {})[operation.method.lower()] = kept
+    schemes = contract.get("components", {}).get("securitySchemes", {})
+    kept_whole = {name: contract[name] for name in ("openapi", "info", "security") if name in contract}
+    return {
+        **_deep_copy(kept_whole),
+        "components": {"securitySchemes": _deep_copy(schemes)},
+        "paths": paths,
     }
-    return {**contract, "components": kept, "paths": paths}
-
-
-def _without_answer(operation: Any) -> Any:
-    # A path also has parameters of its own, and texts.
-    if isinstance(operation, list):
-        return [_without_examples(parameter) for parameter in operation]
-    if not isinstance(operation, Mapping):
-        return operation
-    asked = {name: value for name, value in operation.items() if name not in ("responses", "callbacks")}
-    asked["parameters"] = [_without_examples(each) for each in operation.get("parameters", [])]
-    if "requestBody" in asked:
-        asked["requestBody"] = _without_examples(asked["requestBody"])
-    return asked
-
-
-def _without_examples(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A parameter or a request body without its examples."""
-    bare = {name: value for name, value in node.items() if name not in ("example", "examples")}
-    if "content" in bare:
-        bare["content"] = {media: _without_examples(each) for media, each in bare["content"].items()}
-    return bare
 
 
 def _deep_copy(node: Any) -> Any:

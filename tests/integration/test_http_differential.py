@@ -217,6 +217,11 @@ CASES = [
     authorize("a comment", b"// x\n" + GOOD),
     authorize("single quotes", b"{'amount': 1}"),
     authorize("a name twice", b'{"amount": 1, "amount": 2}'),
+    authorize("a name twice, once with a space before the colon", b'{"amount" : 1, "amount": 2}'),
+    authorize("a name twice, once escaped", b'{"amount": 1, "\\u0061mount": 2}'),
+    authorize("a name twice in good company", GOOD[:-1] + b', "amount": 2}'),
+    changed("a colon in a text", merchant_reference="order: 1842"),
+    authorize("spaces around the colons", json.dumps(AUTHORIZE, indent=2, separators=(" ,", " : ")).encode()),
     authorize("NaN", b'{"amount": NaN}'),
     authorize("minus infinity", b'{"amount": -Infinity}'),
     authorize("a float", b'{"amount": 1.0}'),
@@ -308,9 +313,9 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def fast() -> ASGIApp:
-    return make_app(fast_path=True)
+@pytest.fixture(scope="module", params=[False, True], ids=["", "of a validated contract"])
+def fast(request: pytest.FixtureRequest) -> ASGIApp:
+    return make_app(fast_path=True, contract_is_valid=request.param)
 
 
 @pytest.fixture(scope="module")
