@@ -319,7 +319,8 @@ def fast(request: pytest.FixtureRequest) -> ASGIApp:
 
 
 @pytest.fixture(scope="module")
-def plain() -> ASGIApp:
+def plain(fast: ASGIApp) -> ASGIApp:
+    """One for each, so that both have counted as many requests: their ids are as long."""
     return make_app(fast_path=False)
 
 
