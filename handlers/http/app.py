@@ -77,7 +77,7 @@ def build_app(
     options = options or HttpOptions()
     operations = read_operations(contract)
     _check_handlers(operations, handlers)
-    schemas = Schemas(contract)
+    schemas = Schemas(contract, late=options.contract_is_valid)
     plans = {
         operation.operation_id: Plan(
             operation,
@@ -114,7 +114,9 @@ def _header_parameters(operations: Sequence[Operation]) -> set[str]:
 
 def validate_contract(contract: Mapping[str, Any]) -> None:
     """Raise what the app would raise at its start: what the build calls before it sets `contract_is_valid`."""
-    read_operations(contract)
+    schemas = Schemas(contract)
+    for operation in read_operations(contract):
+        RequestReader(operation, schemas)
     OpenAPISpecification({**contract})
 
 

@@ -8,9 +8,10 @@ An error names the field, the rule and its bound, never the value.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
+from functools import cached_property, partial
 from typing import Any, Final
 
 import jsonschema_rs
@@ -37,13 +38,29 @@ _SAME: Final = frozenset(
 
 
 class Schema:
-    """One schema, compiled once."""
+    """One schema, compiled once: by `compile`, or when it is first asked."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        """document: draft 4, with everything that its references name."""
-        self._document = document
-        self._validator = jsonschema_rs.Draft4Validator(document, formats=_FORMATS, validate_formats=True)
+    def __init__(self, make_document: Callable[[], dict[str, Any]]) -> None:
+        """make_document: gives the schema in draft 4, with everything that its references name."""
+        self._make_document = make_document
+        self.is_valid: Callable[[Any], bool] = self._compile_and_ask
+
+    def compile(self) -> None:
+        """Raises ValueError when the schema is none, or has a pattern that is none."""
+        # From now on it is the validator that is asked, and nobody in between.
         self.is_valid = self._validator.is_valid
+
+    def _compile_and_ask(self, value: Any) -> bool:
+        self.compile()
+        return self.is_valid(value)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        return self._make_document()
+
+    @cached_property
+    def _validator(self) -> jsonschema_rs.Draft4Validator:
+        return jsonschema_rs.Draft4Validator(self._document, formats=_FORMATS, validate_formats=True)
 
     def explain(self, value: Any, limit: int) -> list[FieldError]:
         """What is wrong with the value: at most `limit` errors, by their pointers into it."""
@@ -108,20 +125,31 @@ class Schema:
 
 
 class Schemas:
-    """Compiles the schemas of one contract."""
+    """Compiles the schemas of one contract.
 
-    def __init__(self, contract: Mapping[str, Any]) -> None:
+    late: each when it is first needed, as most of them are not in the life of a Lambda function; for a contract of which it
+    is known that all can be compiled.
+    """
+
+    def __init__(self, contract: Mapping[str, Any], *, late: bool = False) -> None:
         components = contract.get("components", {}).get("schemas", {})
+        self._late = late
         self._convert = _Converter(components)
         self._components = {name: self._convert(schema) for name, schema in components.items()}
 
     def compile(self, schema: Mapping[str, Any]) -> Schema:
         """A validator for requests."""
+        compiled = Schema(partial(self._document_of, schema))
+        if not self._late:
+            compiled.compile()
+        return compiled
+
+    def _document_of(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         converted = self._convert(schema)
         used: dict[str, Any] = {}
         self._collect(converted, used)
         # In draft 4 nothing counts beside a `$ref`, so it is wrapped.
-        return Schema({"allOf": [converted], "components": {"schemas": used}})
+        return {"allOf": [converted], "components": {"schemas": used}}
 
     def _collect(self, node: Any, used: dict[str, Any]) -> None:
         """Add every component that the converted schema refers to, and those that they refer to."""

@@ -132,3 +132,22 @@ def test_errors_are_cut_off_at_the_limit() -> None:
     schema = {"type": "object", "additionalProperties": False}
     compiled = Schemas({}).compile(schema)
     assert len(compiled.explain({str(number): 1 for number in range(50)}, 21)) == 21
+
+
+def test_a_schema_that_is_compiled_late_finds_the_same() -> None:
+    components = {"Amount": {"type": "integer", "minimum": 1}}
+    contract = {"components": {"schemas": components}}
+    schema = {"type": "object", "properties": {"amount": {"$ref": "#/components/schemas/Amount"}}}
+    early, late = Schemas(contract).compile(schema), Schemas(contract, late=True).compile(schema)
+    values: list[Any] = [{"amount": 1}, {"amount": 0}, {"amount": "1"}, {}, []]
+    for value in values:
+        assert late.explain(value, 5) == early.explain(value, 5)
+        assert late.is_valid(value) == early.is_valid(value) == (not early.explain(value, 5))
+
+
+def test_what_cannot_be_compiled_is_found_at_once_unless_it_was_looked_at_before() -> None:
+    broken = {"type": "string", "pattern": "("}
+    with pytest.raises(ValueError, match="regex"):
+        Schemas({}).compile(broken)
+    with pytest.raises(ValueError, match="regex"):
+        Schemas({}, late=True).compile(broken).is_valid("")
