@@ -1,7 +1,7 @@
 """How ledger entries, settlements, cards and accounts look to clients: the contract's schemas, in responses and in events alike."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handlers.domain.moments import format_moment
 from handlers.domain.network import APPROVED, DECLINE_CODES, MESSAGE_TYPES, NEVER_RETRY
@@ -10,8 +10,11 @@ from handlers.domain.postings import Posting
 from handlers.domain.settlement import SETTLED_KINDS
 from handlers.services.accounts import Account, ApiKey, NewApiKey
 from handlers.services.entries import AUTHORIZATION, Entry, EntryData
-from handlers.services.settlement_records import Group, Settlement
-from handlers.services.transactions import CardSummary, Family
+
+if TYPE_CHECKING:
+    # Lambda starts without what a payment does not need.
+    from handlers.services.settlement_records import Group, Settlement
+    from handlers.services.transactions import CardSummary, Family
 
 Json = dict[str, Any]
 
@@ -75,12 +78,12 @@ def render_transaction(entry: Entry) -> Json:
     return rendered
 
 
-def render_family(family: Family) -> Json:
+def render_family(family: "Family") -> Json:
     """The contract's `TransactionWithFamily`."""
     return {**render_transaction(family.entry), "family": [_member(member) for member in family.members]}
 
 
-def render_settlement(settlement: Settlement) -> Json:
+def render_settlement(settlement: "Settlement") -> Json:
     """The contract's `Settlement`."""
     batch, currency = settlement.batch, settlement.currency
     settled_at = format_moment(batch.settled_at)
@@ -110,7 +113,7 @@ def render_settlement(settlement: Settlement) -> Json:
     }
 
 
-def render_card_summary(card: CardSummary) -> Json:
+def render_card_summary(card: "CardSummary") -> Json:
     """The contract's `CardSummary`."""
     return {
         "card_id": card.card_id,
@@ -196,7 +199,7 @@ def _render_postings(postings: Sequence[Posting]) -> list[Json]:
     return [{"ledger_account": name, "amount": amount} for name, amount in postings]
 
 
-def _group(group: Group) -> Json:
+def _group(group: "Group") -> Json:
     return {
         "type": group.type,
         "brand": group.brand,
