@@ -11,6 +11,7 @@ from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from handlers.entrypoints.lean_imports import lean_imports
 from handlers.entrypoints.logs import configure_logs
+from handlers.entrypoints.resting_collector import resting_collector
 from handlers.settings import LambdaSettings
 
 TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"]
@@ -30,4 +31,5 @@ def build_handler(settings: LambdaSettings) -> Any:
     return Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)  # type: ignore[arg-type]
 
 
-handler = build_handler(LambdaSettings.from_environment())
+with resting_collector():
+    handler = build_handler(LambdaSettings.from_environment())
