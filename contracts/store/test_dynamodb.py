@@ -5,8 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from math import ceil
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import (
@@ -39,12 +38,12 @@ from handlers.services.ports import (
     Committed,
     Index,
     Page,
-    Ports,
     Position,
     Record,
     Stale,
     Update,
 )
+from tests.fakes import make_ports
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -195,19 +194,14 @@ def index_entry_bytes(item: dict[str, Any], index: Index) -> int:
 
 
 def test_a_typical_authorization_is_a_kilobyte_and_four_write_units_at_most(store: DynamoDbStore) -> None:
-    ports = SimpleNamespace(
-        store=store,
-        group=None,
-        clock=SimpleNamespace(now_ms=lambda: NOW_MS),
-        ledger_secret=bytes(range(32)),
-    )
+    ports = make_ports(store)
     command = Authorize(
         amount=12_345,
         currency="EUR",
         card=CardDetails("4242424242424242", 12, 2030, cvc="123", holder_name="Jane Doe"),
         merchant_reference="order-10042",
     )
-    outcome = authorize_payment(cast(Ports, ports), "acct_h5mq2tzk7wd4v3ya", command, idempotency_key="k-1")
+    outcome = authorize_payment(ports, "acct_h5mq2tzk7wd4v3ya", command, idempotency_key="k-1")
     item = to_item(outcome.entry.record, SHARDS)
     assert item_bytes(item) <= KIB
     entries = [index_entry_bytes(item, index) for index in Index]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import boto3
 import pytest
@@ -234,6 +235,42 @@ def test_an_authorization_is_one_write_and_no_read(function: Function) -> None:
     function.send("GET", "/v1/account").accepted(200)  # from now on the key is known
     function.post("/v1/authorize", AUTHORIZE).accepted(201)
     assert function.calls == ["PutItem"]
+
+
+@pytest.mark.parametrize("fault", ["lose_response", "lose_response=504"])
+def test_a_lost_response_is_a_504_and_its_replay_the_payment(function: Function, fault: str) -> None:
+    headers = {"X-Sandbox-Fault": fault}
+    lost = function.post("/v1/authorize", AUTHORIZE, key="order-1", headers=headers)
+    lost.refused(504, "gateway_timeout")
+    assert lost.headers["x-sandbox-fault"] == fault
+    again = function.post("/v1/authorize", AUTHORIZE, key="order-1")
+    assert again.accepted(201)["status"] == "authorized"
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_a_world_is_kept_forked_and_restored_on_dynamodb(
+    function: Function, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = {"Content-Type": "application/json"}
+    # What an account's first controls wait for: nobody else is there to be told of them.
+    monkeypatch.setattr("handlers.http.snapshots.settle_controls", AsyncMock())
+    authorization = function.post("/v1/authorize", AUTHORIZE, key="baseline").accepted(201)
+    named = {"authorization_id": authorization["transaction_id"]}
+    snapshot = function.send("POST", "/v1/snapshots", body="{}", headers=typed).accepted(201)
+    path = f"/v1/snapshots/{snapshot['snapshot_id']}"
+    made = function.send("POST", f"{path}/fork", body="{}", headers=typed).accepted(201)
+    function.post("/v1/void", named).accepted(201)
+
+    fork = Function(function.handler, function.calls, made["api_key"]["secret"])
+    replay = fork.post("/v1/authorize", AUTHORIZE, key="baseline")
+    assert replay.headers["idempotent-replayed"] == "true"
+    fork.post("/v1/capture", named).accepted(201)
+    (listed, _) = fork.send("GET", "/v1/transactions").accepted(200)["data"]
+    assert listed["type"] == "capture"
+
+    function.send("POST", f"{path}/restore").accepted(200)
+    shown = function.send("GET", f"/v1/transactions/{authorization['transaction_id']}").accepted(200)
+    assert (shown["status"], len(shown["family"])) == ("authorized", 1)
 
 
 def test_a_replay_is_one_refused_write_and_no_read(function: Function) -> None:
