@@ -25,9 +25,9 @@ OpenStore = Callable[[], AbstractContextManager[Store]]
 _table_numbers = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dynamodb_client() -> "Iterator[DynamoDBClient]":
-    """The adapter's own client, connected to moto."""
+    """The adapter's own client, connected to moto; gone with the module, as what moto keeps is the whole process's."""
     with mock_aws():
         yield create_client(region_name="eu-central-1")
 

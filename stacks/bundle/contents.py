@@ -58,6 +58,8 @@ EMBEDDED_ONLY: Final = (
             "prepare_contract",
             "terminal",
             "trigger",
+            "trigger_disputes",
+            "trigger_run",
         )
     ),
 )

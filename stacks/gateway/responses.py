@@ -13,7 +13,9 @@ QUOTA_TYPE = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 RETRY_AFTER_S = 1
 """The default plan lets a request pass every 0.6 seconds, and the demo plan sooner."""
 
-EXPOSED_HEADERS = "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotent-Replayed"
+EXPOSED_HEADERS = (
+    "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotent-Replayed, X-Sandbox-Fault"
+)
 
 
 @dataclass(frozen=True, slots=True)
