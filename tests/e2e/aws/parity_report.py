@@ -7,8 +7,11 @@ from typing import Final
 from tests.e2e.aws import (
     test_clock,
     test_disputes,
+    test_faults,
+    test_network_messages,
     test_payment_life,
     test_settlement,
+    test_snapshots,
     test_test_cards,
     test_webhooks,
 )
@@ -24,6 +27,9 @@ SHARED: Final[Sequence[ModuleType]] = (
     test_clock,
     test_settlement,
     test_disputes,
+    test_faults,
+    test_snapshots,
+    test_network_messages,
     test_webhooks,
 )
 
