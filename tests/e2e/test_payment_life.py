@@ -347,6 +347,12 @@ def told(client: Client) -> httpx.Response:
     return client.get("/v1/events")
 
 
+def snapshot_of(client: Client) -> str:
+    made = client.send("POST", "/v1/snapshots", json={})
+    snapshot_id: str = accepted(made, 201)["snapshot_id"]
+    return snapshot_id
+
+
 EVIDENCE: Final[Json] = {"evidence": {"uncategorized_text": "winning_evidence"}, "submit": True}
 
 LINKED: Mapping[str, Callable[[Client], httpx.Response]] = {
@@ -356,6 +362,7 @@ LINKED: Mapping[str, Callable[[Client], httpx.Response]] = {
     "void_payment": lambda client: client.void(captured(client)),
     "increment_payment": lambda client: client.increment(captured(client), 1),
     "list_transactions": listed,
+    "get_transaction": lambda client: client.get(f"/v1/transactions/{captured(client)}"),
     "get_card": summed_up,
     "list_disputes": disputes_listed,
     "create_dispute": disputed,
@@ -375,6 +382,9 @@ LINKED: Mapping[str, Callable[[Client], httpx.Response]] = {
     "get_clock": lambda client: client.get("/v1/clock"),
     "advance_clock": lambda client: client.send("POST", "/v1/clock/advance", json={"by_seconds": 1}),
     "reset_clock": lambda client: client.send("POST", "/v1/clock/reset"),
+    "create_snapshot": lambda client: client.send("POST", "/v1/snapshots", json={}),
+    "get_snapshot": lambda client: client.get(f"/v1/snapshots/{snapshot_of(client)}"),
+    "restore_snapshot": lambda client: client.send("POST", f"/v1/snapshots/{snapshot_of(client)}/restore"),
     "create_api_key": lambda client: client.send("POST", "/v1/api-keys", json={}),
 }
 """How to get an answer of each operation that has links."""
