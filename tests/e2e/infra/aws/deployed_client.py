@@ -48,9 +48,8 @@ def move_key(cloud: Cloud, secret: str, *, plan: str) -> None:
     pages = gateway.get_paginator("get_api_keys").paginate(includeValues=True)
     (key_id,) = [key["id"] for page in pages for key in page["items"] if key["value"] == secret]
     for one in gateway.get_usage_plans()["items"]:
-        is_under = any(
-            key["id"] == key_id for key in gateway.get_usage_plan_keys(usagePlanId=one["id"])["items"]
-        )
+        pages_of_keys = gateway.get_paginator("get_usage_plan_keys").paginate(usagePlanId=one["id"])
+        is_under = any(key["id"] == key_id for page in pages_of_keys for key in page["items"])
         if one["name"].endswith(f"-{plan}"):
             gateway.create_usage_plan_key(usagePlanId=one["id"], keyId=key_id, keyType="API_KEY")
         elif is_under:
