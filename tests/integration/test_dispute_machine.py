@@ -1,13 +1,14 @@
 """Payments that are captured, refunded, disputed and left alone in any order, while time passes: what always holds.
 
 No model of each operation's answer, as `test_ledger_machine.py` has for payments, but the laws of the money and of the table
-of transitions, looked at after every step; and that a repeated request answers what was answered first.
+of transitions, looked at after every step; and that a repeated request answers what was answered first, also when that answer
+was lost.
 """
 
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,7 +21,7 @@ from handlers.adapters.dynamodb.store import DynamoDbStore
 from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
-from handlers.domain.errors import StateConflict
+from handlers.domain.errors import StateConflict, StoreUnavailable
 from handlers.services.dispute_representations import render_dispute
 from handlers.services.early_fraud_warnings import list_early_fraud_warnings
 from handlers.services.events import list_events
@@ -42,6 +43,7 @@ from tests.model.disputes import (
     escalate,
     pass_time,
 )
+from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
 
@@ -83,7 +85,9 @@ class DisputeMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = open_store()
         self.clock = FrozenClock()
-        self.ports: Ports = make_ports(self.store, self.clock)
+        self.failing = FailingStore(self.store)
+        self.ports: Ports = make_ports(self.failing, self.clock)
+        self.next_failure: Literal["before", "after"] | None = None
         self.keys = count(1)
         self.families: list[str] = []
         self.statuses: dict[str, Status] = {}
@@ -139,6 +143,11 @@ class DisputeMachine(RuleBasedStateMachine):
             outcome = call()
             assert outcome.replayed
             assert shown(outcome) == first
+
+    @rule(when=st.sampled_from(["before", "after", "after"]))
+    def loses_its_ledger_for_a_moment(self, when: Literal["before", "after"]) -> None:
+        """The next request fails at its write, or is carried out and its answer lost; it is sent again with its key."""
+        self.next_failure = when
 
     @rule(hours=hours)
     def time_passes(self, hours: int) -> None:
@@ -210,12 +219,20 @@ class DisputeMachine(RuleBasedStateMachine):
             self.attempt(lambda: call(self.ports, dispute_id, key))
 
     def attempt(self, call: Callable[[], Any]) -> None:
-        """Do it, unless the state refuses it."""
+        """Do it, unless the state refuses it; a request whose answer is lost is sent again."""
+        failure, self.next_failure = self.next_failure, None
+        self.failing.failure = failure
         try:
             outcome = call()
         except StateConflict:
             return
-        assert not outcome.replayed
+        except StoreUnavailable:
+            outcome = call()
+            assert outcome.replayed == (failure == "after")
+        else:
+            assert not outcome.replayed
+        finally:
+            self.failing.failure = None
         self.answered.append((call, shown(outcome)))
 
 
