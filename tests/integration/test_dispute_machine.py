@@ -5,20 +5,15 @@ of transitions, looked at after every step; and that a repeated request answers 
 was lost.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from moto import mock_aws
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
 from handlers.domain.errors import StateConflict, StoreUnavailable
@@ -43,6 +38,7 @@ from tests.model.disputes import (
     escalate,
     pass_time,
 )
+from tests.model.machines import dynamodb_tables, run_machine
 from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
@@ -272,46 +268,16 @@ def check_ledger_accounts(members: list[Json]) -> None:
     assert set(fees) <= {1500}
 
 
-def run(open_store: Callable[[], Store], *, examples: int, steps: int) -> None:
-    class Machine(DisputeMachine):
-        def __init__(self) -> None:
-            super().__init__(open_store)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
-
-
 def test_the_laws_hold_in_memory() -> None:
-    run(MemoryStore, examples=150, steps=40)
+    run_machine(DisputeMachine, MemoryStore, examples=150, steps=40)
 
 
 def test_the_laws_hold_on_sqlite(tmp_path: Path) -> None:
     files = count(1)
-    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=30, steps=25)
-
-
-@pytest.fixture
-def open_dynamodb() -> Iterator[Callable[[], Store]]:
-    """Opens a new table for each run, as moto reads a whole table for every query."""
-    with mock_aws():
-        client = create_client(region_name="eu-central-1")
-        tables = count(1)
-
-        def open_table() -> Store:
-            name = f"PaymentsLedger-{next(tables)}"
-            create_table(client, name)
-            return DynamoDbStore(client, name, feed_shards=2, card_shards=2, due_shards=1)
-
-        yield open_table
+    run_machine(DisputeMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=30, steps=25)
 
 
 @pytest.mark.slow
-def test_the_laws_hold_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
-    run(open_dynamodb, examples=5, steps=15)
+def test_the_laws_hold_on_dynamodb() -> None:
+    with dynamodb_tables() as open_table:
+        run_machine(DisputeMachine, open_table, examples=5, steps=15)

@@ -4,27 +4,21 @@ The sandbox runs at the level of its services, on each store; the model is `test
 every authorization is read back and held against the model and against the arithmetic of double entry.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
-from moto import mock_aws
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
 from handlers.adapters.sqlite.store import SqliteStore
 from handlers.domain.authorization import VALIDITY_MS
 from handlers.domain.errors import SandboxError, StoreUnavailable, TransactionNotFound
@@ -44,6 +38,7 @@ from handlers.services.transactions import Filter, get_transaction, list_transac
 from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
+from tests.model.machines import dynamodb_tables, run_machine
 from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
@@ -515,46 +510,16 @@ def check_arithmetic(members: list[Json], *, held: int) -> None:
     assert balance["capturable_amount"] in (held, 0)
 
 
-def run(open_store: Callable[[], Store], *, examples: int, steps: int) -> None:
-    class Machine(LedgerMachine):
-        def __init__(self) -> None:
-            super().__init__(open_store)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        ),
-    )
-
-
 def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
-    run(MemoryStore, examples=120, steps=40)
+    run_machine(LedgerMachine, MemoryStore, examples=120, steps=40)
 
 
 def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
     files = count(1)
-    run(lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=50, steps=30)
-
-
-@pytest.fixture
-def open_dynamodb() -> Iterator[Callable[[], Store]]:
-    """Opens a new table for each run, as moto reads a whole table for every query."""
-    with mock_aws():
-        client = create_client(region_name="eu-central-1")
-        tables = count(1)
-
-        def open_table() -> Store:
-            name = f"PaymentsLedger-{next(tables)}"
-            create_table(client, name)
-            return DynamoDbStore(client, name, feed_shards=2, card_shards=2, due_shards=1)
-
-        yield open_table
+    run_machine(LedgerMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=50, steps=30)
 
 
 @pytest.mark.slow
-def test_the_sandbox_agrees_with_the_model_on_dynamodb(open_dynamodb: Callable[[], Store]) -> None:
-    run(open_dynamodb, examples=8, steps=20)
+def test_the_sandbox_agrees_with_the_model_on_dynamodb() -> None:
+    with dynamodb_tables() as open_table:
+        run_machine(LedgerMachine, open_table, examples=8, steps=20)
