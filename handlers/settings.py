@@ -44,8 +44,31 @@ class LocalSettings:
         return settings
 
 
+class _OfLedger:
+    """What the settings of every function that opens the deployed ledger have in common: how they are read and checked."""
+
+    __slots__ = ()
+
+    ledger_secret: str
+    feed_shards: int
+    log_level: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
+        settings = cls(**_read(cls, environ))
+        _check_log_level(settings.log_level)
+        _check_ledger(settings.secret, settings.feed_shards)
+        return settings
+
+    @property
+    def secret(self) -> bytes:
+        """The ledger secret, decoded. Raises SettingsError."""
+        return _decode_secret(self.ledger_secret)
+
+
 @dataclass(frozen=True, slots=True)
-class LambdaSettings:
+class LambdaSettings(_OfLedger):
     """The AWS home.
 
     table: the DynamoDB table. ledger_secret: 64 hexadecimal digits, the key of every id that is derived from a card
@@ -69,19 +92,6 @@ class LambdaSettings:
     cors_origins: str = ""
     log_level: str = "info"
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
-        settings = cls(**_read(cls, environ))
-        _check_log_level(settings.log_level)
-        _check_ledger(settings.secret, settings.feed_shards)
-        return settings
-
-    @property
-    def secret(self) -> bytes:
-        """The ledger secret, decoded. Raises SettingsError."""
-        return _decode_secret(self.ledger_secret)
-
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
@@ -99,7 +109,7 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliverSettings:
+class DeliverSettings(_OfLedger):
     """The function that delivers webhooks. queue_url: of the queue that feeds it, and takes its retries. kms_key_id: the
     key that seals webhook secrets. The others as in `LambdaSettings`, whose values they have to have."""
 
@@ -110,22 +120,9 @@ class DeliverSettings:
     feed_shards: int = 16
     log_level: str = "info"
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
-        settings = cls(**_read(cls, environ))
-        _check_log_level(settings.log_level)
-        _check_ledger(settings.secret, settings.feed_shards)
-        return settings
-
-    @property
-    def secret(self) -> bytes:
-        """The ledger secret, decoded. Raises SettingsError."""
-        return _decode_secret(self.ledger_secret)
-
 
 @dataclass(frozen=True, slots=True)
-class SweepSettings:
+class SweepSettings(_OfLedger):
     """The function that finds what is due in the table: deliveries, for which it sends messages to the queue at queue_url,
     and the rest, which it does. The others as in `LambdaSettings`, whose values they have to have."""
 
@@ -135,41 +132,15 @@ class SweepSettings:
     feed_shards: int = 16
     log_level: str = "info"
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
-        settings = cls(**_read(cls, environ))
-        _check_log_level(settings.log_level)
-        _check_ledger(settings.secret, settings.feed_shards)
-        return settings
-
-    @property
-    def secret(self) -> bytes:
-        """The ledger secret, decoded. Raises SettingsError."""
-        return _decode_secret(self.ledger_secret)
-
 
 @dataclass(frozen=True, slots=True)
-class SettlementSettings:
+class SettlementSettings(_OfLedger):
     """The function that settles accounts, a task at a time. Its values have to be those of `LambdaSettings`."""
 
     table: str
     ledger_secret: str = field(repr=False)
     feed_shards: int = 16
     log_level: str = "info"
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings that the environment gives. Raises SettingsError for a missing or unusable one."""
-        settings = cls(**_read(cls, environ))
-        _check_log_level(settings.log_level)
-        _check_ledger(settings.secret, settings.feed_shards)
-        return settings
-
-    @property
-    def secret(self) -> bytes:
-        """The ledger secret, decoded. Raises SettingsError."""
-        return _decode_secret(self.ledger_secret)
 
 
 @dataclass(frozen=True, slots=True)
