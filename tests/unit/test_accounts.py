@@ -37,21 +37,6 @@ from tests.model.stores import CountingStore, RacingStore
 ATTEMPTS_MAX = 16
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
-
 def elsewhere(ports: Ports) -> Ports:
     """The same ledger as another process sees it, which remembers nobody."""
     return make_ports(ports.store, ports.clock if isinstance(ports.clock, FrozenClock) else None)

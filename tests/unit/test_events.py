@@ -12,7 +12,7 @@ from handlers.services.inboxes import create_inbox
 from handlers.services.ports import Ports, Record
 from handlers.services.representations import render_transaction
 from handlers.services.webhook_endpoints import create_endpoint
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
+from tests.fakes import NOW_MS, FrozenClock
 from tests.model.calls import (
     ACCOUNT,
     DECLINED_NUMBER,
@@ -25,21 +25,6 @@ from tests.model.calls import (
     refund,
     void,
 )
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
 
 
 def whole(ports: Ports, *types: str, limit: int = 100, account: str = ACCOUNT) -> list[Event]:

@@ -18,7 +18,7 @@ from handlers.domain.ids import TransactionId
 from handlers.services import payments
 from handlers.services.payments import Authorize, Operation
 from handlers.services.ports import Ports
-from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.fakes import MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,
     FULL_REQUEST,
@@ -33,22 +33,6 @@ from tests.model.calls import (
     void,
 )
 from tests.model.outcomes import pointers, snapshot
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
 
 # --- card data -------------------------------------------------------------------------------------------------------
 

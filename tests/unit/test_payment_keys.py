@@ -25,7 +25,7 @@ from handlers.domain.money import AMOUNT_MAX
 from handlers.services import payments
 from handlers.services.entries import KEY_RETENTION_MS
 from handlers.services.ports import Ports
-from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.fakes import FrozenClock, MemoryStore
 from tests.model.calls import (
     ACCOUNT,
     CARD,
@@ -44,22 +44,6 @@ from tests.model.calls import (
     void,
 )
 from tests.model.outcomes import pointers, same_answer, snapshot, totals_now
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
 
 # --- repeating a key -------------------------------------------------------------------------------------------------
 

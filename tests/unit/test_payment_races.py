@@ -15,7 +15,6 @@ from handlers.domain.errors import (
     StateConflict,
 )
 from handlers.services.payments import RACES_MAX, Outcome
-from handlers.services.ports import Ports
 from handlers.services.transactions import get_transaction
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import (
@@ -29,22 +28,6 @@ from tests.model.calls import (
 )
 from tests.model.outcomes import same_answer, snapshot, totals_now
 from tests.model.stores import RacingStore
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
 
 # --- lost races ------------------------------------------------------------------------------------------------------
 

@@ -50,21 +50,6 @@ from tests.model.stores import CountingStore
 NOT_FOUND = (FieldError("/authorization_id", "not_found", "names no authorization of this account"),)
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
-
 # --- authorize -----------------------------------------------------------------------------------------------------
 
 

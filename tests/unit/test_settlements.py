@@ -46,21 +46,6 @@ from tests.model.stores import CountingStore, DyingStore, Killed, RacingStore
 MIDNIGHT_MS = parse_moment("2026-11-24T00:00:00Z")
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
-
 def pay(ports: Ports, key: str, amount: int = 1000, **fields: Any) -> str:
     """A captured payment; answers the capture's id."""
     account = {"account": fields.pop("account")} if "account" in fields else {}

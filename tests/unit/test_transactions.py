@@ -37,21 +37,6 @@ OTHER_CARD = "5555555555554444"
 EVERYTHING = Filter()
 
 
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
-
-
 def ids_of(entries: Any) -> list[str]:
     return [entry.record.id for entry in entries]
 

@@ -6,12 +6,13 @@ they refuse it.
 Source: the API Gateway API (CreateApiKey, CreateUsagePlanKey, DeleteApiKey).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from handlers.adapters.apigateway.client import GatewayClient
-from handlers.domain.errors import StoreUnavailable
+from handlers.adapters.outages import error_code, outages_translated
+
+_SERVICE: Final = "The gateway that has to know API keys"
 
 _OUTAGES: Final = frozenset(
     {
@@ -45,10 +46,10 @@ class GatewayKeyRegistry:
     def register(self, key_id: str, secret: str, plan: str) -> str:
         """See the port."""
         usage_plan = self._usage_plans[plan]
-        with _outages_translated():
+        with outages_translated(_OUTAGES, _SERVICE):
             gateway_key_id: str = self._client.create_api_key(name=key_id, value=secret, enabled=True)["id"]
         try:
-            with _outages_translated():
+            with outages_translated(_OUTAGES, _SERVICE):
                 self._client.create_usage_plan_key(
                     usagePlanId=usage_plan, keyId=gateway_key_id, keyType="API_KEY"
                 )
@@ -62,33 +63,8 @@ class GatewayKeyRegistry:
         from botocore.exceptions import ClientError
 
         try:
-            with _outages_translated():
+            with outages_translated(_OUTAGES, _SERVICE):
                 self._client.delete_api_key(apiKey=gateway_key_id)
         except ClientError as error:
-            if _code(error) != "NotFoundException":
+            if error_code(error) != "NotFoundException":
                 raise
-
-
-@contextmanager
-def _outages_translated() -> Iterator[None]:
-    """Turns throttling, server errors, timeouts and lost connections into StoreUnavailable, and nothing else."""
-    from botocore.exceptions import ClientError, HTTPClientError
-    from botocore.exceptions import ConnectionError as BotoConnectionError
-
-    try:
-        yield
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if _code(error) in _OUTAGES or status >= 500:
-            raise _unavailable(_code(error)) from error
-        raise
-    except (BotoConnectionError, HTTPClientError) as error:
-        raise _unavailable(type(error).__name__) from error
-
-
-def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-
-
-def _unavailable(reason: str) -> StoreUnavailable:
-    return StoreUnavailable(f"The gateway that has to know API keys cannot be used: {reason}.")

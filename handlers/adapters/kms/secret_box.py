@@ -6,12 +6,11 @@ remembered by its sealed text. So a key that is disabled in KMS goes on opening 
 Source: the AWS KMS API (GenerateDataKey, Decrypt, encryption context).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
 from handlers.adapters.kms.client import KmsClient
+from handlers.adapters.outages import error_code, outages_translated
 from handlers.adapters.system.secret_box import (
     SealedSecretUnreadable,
     decrypt,
@@ -19,7 +18,6 @@ from handlers.adapters.system.secret_box import (
     from_text,
     to_text,
 )
-from handlers.domain.errors import StoreUnavailable
 
 FORMAT: Final = "kms1"
 
@@ -28,6 +26,8 @@ CONTEXT: Final = {"purpose": "webhook-secret"}
 
 SECRETS_KEPT: Final = 1_000
 """Some 500 bytes each."""
+
+_SERVICE: Final = "The key service that seals webhook secrets"
 
 _OUTAGES: Final = frozenset(
     {
@@ -61,7 +61,7 @@ class KmsSecretBox:
 
     def seal(self, secret: bytes) -> str:
         """See the port."""
-        with _outages_translated():
+        with outages_translated(_OUTAGES, _SERVICE):
             made = self._client.generate_data_key(
                 KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=CONTEXT
             )
@@ -82,39 +82,14 @@ class KmsSecretBox:
         from botocore.exceptions import ClientError
 
         try:
-            with _outages_translated():
+            with outages_translated(_OUTAGES, _SERVICE):
                 # With KeyId, KMS refuses a data key that somebody made under a key of their own.
                 answer = self._client.decrypt(
                     CiphertextBlob=encrypted_key, KeyId=self._key_id, EncryptionContext=CONTEXT
                 )
         except ClientError as error:
-            if _code(error) in ("InvalidCiphertextException", "IncorrectKeyException"):
+            if error_code(error) in ("InvalidCiphertextException", "IncorrectKeyException"):
                 raise SealedSecretUnreadable("KMS does not recognise the sealed secret's data key") from error
             raise
         plaintext: bytes = answer["Plaintext"]
         return plaintext
-
-
-@contextmanager
-def _outages_translated() -> Iterator[None]:
-    """Turns throttling, server errors, timeouts and lost connections into StoreUnavailable, and nothing else."""
-    from botocore.exceptions import ClientError, HTTPClientError
-    from botocore.exceptions import ConnectionError as BotoConnectionError
-
-    try:
-        yield
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if _code(error) in _OUTAGES or status >= 500:
-            raise _unavailable(_code(error)) from error
-        raise
-    except (BotoConnectionError, HTTPClientError) as error:
-        raise _unavailable(type(error).__name__) from error
-
-
-def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-
-
-def _unavailable(reason: str) -> StoreUnavailable:
-    return StoreUnavailable(f"The key service that seals webhook secrets cannot be used: {reason}.")

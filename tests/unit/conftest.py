@@ -1,0 +1,21 @@
+"""What most unit tests stand on: an empty ledger in memory, a clock that stands still, and the ports over both."""
+
+import pytest
+
+from handlers.services.ports import Ports
+from tests.fakes import FrozenClock, MemoryStore, make_ports
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture
+def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
+    return make_ports(store, clock)
