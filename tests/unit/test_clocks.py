@@ -118,6 +118,20 @@ def test_a_clock_never_goes_back_but_by_a_reset(account: Account) -> None:
     assert account.ports.clock.now_ms() == NOW_MS
 
 
+def test_an_advance_that_takes_longer_than_it_leads_does_not_set_the_clock_back(account: Account) -> None:
+    account.advance(DAY_MS)
+    create_endpoint(account.ports, DEMO_ACCOUNT, url=URL)
+    account.pay()
+    send = account.receiver.send
+
+    async def send_slowly(post: Post) -> Reply:
+        account.wall.advance(ms=5_000)
+        return await send(post)
+
+    account.receiver.send = send_slowly  # type: ignore[method-assign]
+    assert account.advance(1).clock == ClockReading(NOW_MS + DAY_MS + 5_000, NOW_MS + 5_000)
+
+
 def test_an_authorization_expires_at_its_own_moment(account: Account) -> None:
     authorization_id = account.pay()
     account.advance(DAY_MS)
