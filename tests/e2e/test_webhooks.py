@@ -366,7 +366,9 @@ def test_a_slow_receiver_and_a_hanging_one_and_one_that_is_well(
         if attempts:
             break
     assert {attempt["error"] for attempt in attempts} == {"timeout"}
-    assert all(15_000 <= attempt["duration_ms"] < 20_000 for attempt in attempts)
+    durations = [attempt["duration_ms"] for attempt in attempts]
+    # The event loop's timers go by a clock of whole milliseconds, read a moment before: they may end as much early.
+    assert all(14_990 <= duration < 20_000 for duration in durations), durations
     assert {each["state"] for each in well.deliveries()} == {"succeeded"}
 
 
