@@ -28,7 +28,7 @@ help: ## list the targets (the default)
 
 .PHONY: run
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
-	@exec $(PY) -m handlers.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
+	@exec $(PY) -m payments_sandbox.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
 # A file's tests share a worker, so that what they share is started once; in their order, as the slow ones come first.
 .PHONY: test
@@ -125,8 +125,8 @@ clean: ## remove the environment, installed packages and caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made again when its interpreter is gone or is not the one that `python3` is now. The package is
-# not installed but pointed at by a .pth file: that needs no build backend, so nothing of it can want the network, and
-# `python -m handlers...` works from any directory. What is installed is compared by content, not by time: a checkout
+# not installed but pointed at by a .pth file, which needs no build backend and so no network; with it
+# `python -m payments_sandbox...` works from any directory. Installed files are compared by content, not by time: a checkout
 # touches files without changing them.
 .PHONY: environment
 environment:
@@ -139,7 +139,7 @@ environment:
 	  echo "making .venv"; rm -rf .venv; \
 	  "$(PYTHON)" -m venv .venv || { \
 	    rm -rf .venv; echo "error: no .venv could be made: is python3-venv installed?" >&2; exit 1; }; }
-	@$(PY) -c 'import pathlib, sysconfig; here = str(pathlib.Path.cwd()) + "\n"; \
+	@$(PY) -c 'import pathlib, sysconfig; here = "%s\n%s/handlers\n" % (pathlib.Path.cwd(), pathlib.Path.cwd()); \
 	pth = pathlib.Path(sysconfig.get_path("purelib"), "payments-sandbox.pth"); \
 	pth.exists() and pth.read_text() == here or pth.write_text(here)'
 

@@ -1,6 +1,6 @@
 """Writes the tables of docs/disputes.md from the code: `python -m contracts.documents`, after a change to the rules.
 
-What can happen to a dispute is decided by one table of `handlers/domain/disputes.py`. People read it in the document; so it is
+What can happen to a dispute is decided by one table of `handlers/payments_sandbox/domain/disputes.py`. People read it in the document; so it is
 written from the code, between two comments, and a test compares what is committed with what would be written now.
 """
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from handlers.domain.disputes import CAUSES, DEADLINES_MS, REASONS, TRANSITIONS, Money, Status
-from handlers.domain.moments import DAY_MS
+from payments_sandbox.domain.disputes import CAUSES, DEADLINES_MS, REASONS, TRANSITIONS, Money, Status
+from payments_sandbox.domain.moments import DAY_MS
 
 DISPUTES: Final = Path(__file__).parents[1] / "docs" / "disputes.md"
 

@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 """The checkout: where paths in settings start."""
 
 CONTRACT: Final = ROOT / "openapi" / "payments.yaml"
-SETTLEMENT: Final = ROOT / "handlers" / "workers" / "settlement.asl.json"
+SETTLEMENT: Final = ROOT / "handlers" / "payments_sandbox" / "workers" / "settlement.asl.json"
 """The definition of the settlement's state machine, which lies beside its tasks."""
 
 

@@ -4,11 +4,11 @@ import random
 import string
 from collections.abc import Sequence
 
-from handlers.adapters.iso8583.packer import Iso8583Packer
-from handlers.adapters.system.limiter import TokenBucketLimiter
-from handlers.adapters.system.principals import RecentPrincipals
-from handlers.domain.plans import PLANS
-from handlers.services.ports import (
+from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
+from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
+from payments_sandbox.adapters.system.principals import RecentPrincipals
+from payments_sandbox.domain.plans import PLANS
+from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
     CommitResult,

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import yaml
 
-from handlers.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
-from handlers.settings import contract_path
+from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from payments_sandbox.settings import contract_path
 
 Json = dict[str, Any]
 

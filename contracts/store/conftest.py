@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from moto import mock_aws
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.services.ports import Store
-from handlers.services.scopes import ScopedStore
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import create_table
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.services.ports import Store
+from payments_sandbox.services.scopes import ScopedStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

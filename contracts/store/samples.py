@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
-from handlers.services.ports import Index, Page, Position, Record, Store, Update
+from payments_sandbox.services.ports import Index, Page, Position, Record, Store, Update
 
 NOW_MS = 1_750_000_000_000
 ACCOUNT = "acct_h5mq2tzk7wd4v3ya"

@@ -11,10 +11,10 @@ from itertools import count
 from pathlib import Path
 
 from contracts.store.samples import FEED_KEY, make_record, updated
-from handlers.adapters.sqlite.groups import TurnInserts
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.ports import Committed
+from payments_sandbox.adapters.sqlite.groups import TurnInserts
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.ports import Committed
 
 COUNTER_ID = "auth_counter"
 FILLING = "x" * 700

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contracts.store.conftest import OpenStore
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, listed_ids, make_record, updated
-from handlers.services.ports import (
+from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
     CommitResult,

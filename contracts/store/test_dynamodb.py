@@ -19,20 +19,20 @@ from botocore.exceptions import (
 from botocore.stub import ANY, Stubber
 
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, listed_ids, make_record, updated
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.items import from_item, sort_key, to_item
-from handlers.adapters.dynamodb.store import UNPROCESSED_PAUSES_S, DynamoDbStore
-from handlers.adapters.dynamodb.table import (
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.items import from_item, sort_key, to_item
+from payments_sandbox.adapters.dynamodb.store import UNPROCESSED_PAUSES_S, DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import (
     PARTITIONS,
     POSITIONS,
     TABLE_KEY,
     TTL_ATTRIBUTE,
     table_definition,
 )
-from handlers.domain.cards import CardDetails
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.payments import Authorize, authorize_payment
-from handlers.services.ports import (
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.payments import Authorize, authorize_payment
+from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
     Committed,
@@ -615,8 +615,8 @@ def test_a_retried_commit_carries_one_request_token(client: "DynamoDBClient", st
 
 def test_the_package_costs_embedded_users_nothing() -> None:
     code = (
-        "import sys, handlers.adapters.dynamodb, handlers.adapters.dynamodb.client, "
-        "handlers.adapters.dynamodb.table; "
+        "import sys, payments_sandbox.adapters.dynamodb, payments_sandbox.adapters.dynamodb.client, "
+        "payments_sandbox.adapters.dynamodb.table; "
         "sys.exit('botocore' in sys.modules or 'boto3' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,7 +17,7 @@ from contracts.store.samples import (
     make_record,
     updated,
 )
-from handlers.services.ports import DUE_KEY, Committed, Index, Page, Position, Record, Store
+from payments_sandbox.services.ports import DUE_KEY, Committed, Index, Page, Position, Record, Store
 
 KEYS = ["a", "aa", "a#", "a#1", "", "é"]
 """Keys that are prefixes of each other, or look like what an adapter may add to them."""

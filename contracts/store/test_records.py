@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.store.conftest import OpenStore
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, make_record
-from handlers.services.ports import Record, Store
+from payments_sandbox.services.ports import Record, Store
 
 EVERY_JSON_TYPE: dict[str, Any] = {
     "text": "plain",

@@ -21,12 +21,12 @@ import pytest
 from contracts.store import sqlite_processes
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, listed_ids, make_record, updated
 from contracts.store.sqlite_processes import COUNTER_ID, FILLING
-from handlers.adapters.sqlite import checkpoints, schema
-from handlers.adapters.sqlite import store as sqlite_adapter
-from handlers.adapters.sqlite.schema import SCHEMA_VERSION
-from handlers.adapters.sqlite.store import SqliteStore, StoreOpenError
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.ports import DUE_KEY, Change, Committed, Index, Record, Update
+from payments_sandbox.adapters.sqlite import checkpoints, schema
+from payments_sandbox.adapters.sqlite import store as sqlite_adapter
+from payments_sandbox.adapters.sqlite.schema import SCHEMA_VERSION
+from payments_sandbox.adapters.sqlite.store import SqliteStore, StoreOpenError
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.ports import DUE_KEY, Change, Committed, Index, Record, Update
 
 ROOT = Path(__file__).resolve().parents[2]
 

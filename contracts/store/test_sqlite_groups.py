@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from contracts.store.samples import FEED_KEY, make_record
-from handlers.adapters.sqlite.groups import TurnInserts
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.ports import DUE_KEY, Committed, Index
+from payments_sandbox.adapters.sqlite.groups import TurnInserts
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.ports import DUE_KEY, Committed, Index
 
 
 @pytest.fixture

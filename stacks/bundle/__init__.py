@@ -6,6 +6,6 @@
     bytecode.py   compiled beforehand, where there is an interpreter of the right version
     build.py      puts these together; archive.py writes the zip
 
-It deploys nothing, and imports nothing of `handlers`: the contract is prepared by a command of that package. Importing
+It deploys nothing, and imports nothing of `payments_sandbox`: the contract is prepared by a command of that package. Importing
 this imports nothing else.
 """

@@ -75,6 +75,8 @@ def _prepared_contract() -> bytes:
     """The contract as the handlers read it fastest, validated; made by the package that knows how."""
     with TemporaryDirectory() as scratch:
         prepared = Path(scratch, "contract.json")
-        command = [sys.executable, "-m", "handlers.entrypoints.prepare_contract", str(prepared)]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=PREPARE_TIMEOUT_S, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "payments_sandbox.entrypoints.prepare_contract", str(prepared)]
+        subprocess.run(
+            command, cwd=ROOT / "handlers", check=True, timeout=PREPARE_TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
         return prepared.read_bytes()

@@ -13,7 +13,7 @@ from typing import Final
 
 COMPILE_TIMEOUT_S: Final = 300
 WHERE_LAMBDA_UNPACKS: Final = "/var/task"
-OWN_PACKAGE: Final = "handlers"
+OWN_PACKAGE: Final = "payments_sandbox"
 
 _TAG: Final = "import sys; print(sys.implementation.cache_tag)"
 

@@ -28,7 +28,7 @@ UNUSED_DISTRIBUTIONS: Final = {
     "rpds-py": "of jsonschema",
     "werkzeug": "WSGI",
 }
-"""Locked because Connexion requires them, and imported as stand-ins in Lambda: see `handlers/entrypoints/lean_imports.py`."""
+"""Locked because Connexion requires them, and imported as stand-ins in Lambda: see `handlers/payments_sandbox/entrypoints/lean_imports.py`."""
 
 AWS_SERVICES: Final = ("apigateway", "dynamodb", "kms", "sns", "sqs")
 """What the adapters call. botocore describes 400 services, in 22 MB."""
@@ -42,9 +42,9 @@ BOTOCORE_DATA: Final = (
 )
 
 EMBEDDED_ONLY: Final = (
-    "handlers/adapters/sqlite",
+    "payments_sandbox/adapters/sqlite",
     *(
-        f"handlers/entrypoints/{name}.py"
+        f"payments_sandbox/entrypoints/{name}.py"
         for name in (
             "api_client",
             "arguments",
@@ -102,8 +102,9 @@ def packaged_files(directory: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 def handler_files(root: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Path in the bundle and content of each source that Lambda runs, from the repository at root."""
-    for path in (root / "handlers").rglob("*.py"):
-        name = PurePosixPath(path.relative_to(root).as_posix())
+    source_root = root / "handlers"
+    for path in source_root.rglob("*.py"):
+        name = PurePosixPath(path.relative_to(source_root).as_posix())
         if not any(name.is_relative_to(local) for local in EMBEDDED_ONLY):
             yield name, path.read_bytes()
 

@@ -1,6 +1,6 @@
 """A Lambda function out of the bundle, with a role and a log group of its own.
 
-Its environment is given by the names of the settings class that it reads (`handlers/settings.py`), so that nobody writes a
+Its environment is given by the names of the settings class that it reads (`handlers/payments_sandbox/settings.py`), so that nobody writes a
 variable's name by hand; tests compare them.
 """
 
@@ -38,7 +38,7 @@ class FunctionDefaults:
 
 @dataclass(frozen=True, slots=True)
 class FunctionArgs:
-    """entrypoint: the module of `handlers.entrypoints` whose `handler` is called.
+    """entrypoint: the module of `payments_sandbox.entrypoints` whose `handler` is called.
 
     settings: the fields of the settings class that it reads, but for log_level, which all have.
     permissions: besides those for its logs and its environment.
@@ -99,7 +99,7 @@ class SandboxFunction(pulumi.ComponentResource):
             name=function_name,
             role=self.role.arn,
             code=args.defaults.bundle,
-            handler=f"handlers.entrypoints.{args.entrypoint}.handler",
+            handler=f"payments_sandbox.entrypoints.{args.entrypoint}.handler",
             runtime=RUNTIME,
             architectures=[ARCHITECTURE],
             memory_size=args.memory_mb,

@@ -1,4 +1,4 @@
-"""The `PaymentsLedger` table. Its shape is that of `handlers/adapters/dynamodb/table.py`, which a test compares.
+"""The `PaymentsLedger` table. Its shape is that of `handlers/payments_sandbox/adapters/dynamodb/table.py`, which a test compares.
 
 On demand, so that it costs nothing idle; the maximum throughput bounds what it can cost.
 """

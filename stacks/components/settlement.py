@@ -1,6 +1,6 @@
 """Settlement: the state machine that settles what is due, the function that does its tasks, and its nightly schedule.
 
-The definition lies beside the tasks in `handlers/workers/`, as text: the two change together. It names the function by
+The definition lies beside the tasks in `handlers/payments_sandbox/workers/`, as text: the two change together. It names the function by
 `PLACEHOLDER`, and nothing else of the stack. See there for what a run does.
 """
 

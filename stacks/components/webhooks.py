@@ -2,7 +2,7 @@
 what has no message.
 
 Nothing is lost on the way: what relay or deliver fail on for good ends in the queue of dead letters, which an alarm
-watches. See `handlers/workers/` for what the functions do.
+watches. See `handlers/payments_sandbox/workers/` for what the functions do.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ RELAY_BATCH = 100
 RELAY_RETRIES = 8
 RELAY_AGE_MAX_S = 6 * 3600
 DELIVER_TIMEOUT_S = 60
-"""Longer than an attempt's lease: see `TIME_NEEDED_MS` in `handlers/workers/deliver.py`."""
+"""Longer than an attempt's lease: see `TIME_NEEDED_MS` in `handlers/payments_sandbox/workers/deliver.py`."""
 
 DELIVER_BATCH = 10
 VISIBILITY_S = 6 * DELIVER_TIMEOUT_S

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from handlers.entrypoints.api_client import ApiClient
-from handlers.entrypoints.terminal import Terminal
-from handlers.entrypoints.trigger import EVENTS, trigger
+from payments_sandbox.entrypoints.api_client import ApiClient
+from payments_sandbox.entrypoints.terminal import Terminal
+from payments_sandbox.entrypoints.trigger import EVENTS, trigger
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import Server, run_command
 

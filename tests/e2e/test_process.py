@@ -343,7 +343,7 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path, stack: ExitStack) -> None:
-    contract = installed / "handlers" / "openapi" / "payments.yaml"
+    contract = installed / "payments_sandbox" / "openapi" / "payments.yaml"
     assert contract.read_bytes() == (ROOT / "openapi" / "payments.yaml").read_bytes()
     command = installed / "bin" / "payments-sandbox"
     server = Server(
@@ -362,7 +362,11 @@ def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path
 def test_the_installed_command_runs_what_is_installed(installed: Path, tmp_path: Path) -> None:
     """And not this checkout, which the environment of the tests has on its path too."""
     process = spawn(
-        [sys.executable, "-c", "import handlers.settings as s; print(s.__file__); print(s.contract_path())"],
+        [
+            sys.executable,
+            "-c",
+            "import payments_sandbox.settings as s; print(s.__file__); print(s.contract_path())",
+        ],
         {"PYTHONPATH": str(installed)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -370,8 +374,8 @@ def test_the_installed_command_runs_what_is_installed(installed: Path, tmp_path:
     )
     output, _ = process.communicate(timeout=DEADLINE_S)
     assert output.decode().splitlines() == [
-        str(installed / "handlers" / "settings.py"),
-        str(installed / "handlers" / "openapi" / "payments.yaml"),
+        str(installed / "payments_sandbox" / "settings.py"),
+        str(installed / "payments_sandbox" / "openapi" / "payments.yaml"),
     ]
 
 
@@ -379,8 +383,8 @@ def test_the_installed_command_runs_what_is_installed(installed: Path, tmp_path:
 def test_the_wheel_holds_the_package_and_nothing_else(installed: Path) -> None:
     top = {path.name for path in installed.iterdir()}
     (metadata,) = (name for name in top if name.endswith(".dist-info"))
-    assert top == {"handlers", "bin", metadata}
+    assert top == {"payments_sandbox", "bin", metadata}
     assert not [path for path in installed.rglob("*") if "test" in path.parts]
-    assert {path.relative_to(installed / "handlers") for path in (installed / "handlers").rglob("*.py")} == {
+    assert {path.relative_to(installed) for path in (installed / "payments_sandbox").rglob("*.py")} == {
         path.relative_to(ROOT / "handlers") for path in (ROOT / "handlers").rglob("*.py")
     }

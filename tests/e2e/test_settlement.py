@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.adapters.system.secret_file import load_secret
-from handlers.services.accounts import DEMO_ACCOUNT
-from handlers.services.settlement_records import LINES_MAX
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.adapters.system.secret_file import load_secret
+from payments_sandbox.services.accounts import DEMO_ACCOUNT
+from payments_sandbox.services.settlement_records import LINES_MAX
 from tests.e2e.infra.client import Client, accepted, card, refused
 from tests.e2e.infra.receiver import Receiver
 from tests.e2e.infra.server import Server

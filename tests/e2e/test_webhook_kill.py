@@ -14,8 +14,8 @@ from zlib import crc32
 import httpx
 import pytest
 
-from handlers.domain.moments import SECOND_MS
-from handlers.workers.dispatcher import LEASE_MS
+from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.workers.dispatcher import LEASE_MS
 from tests.e2e.infra.client import Client, Json, accepted
 from tests.e2e.infra.receiver import Answer, Received, Receiver
 from tests.e2e.infra.server import Server, until_deadline

@@ -20,8 +20,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contracts.events.generate import DIRECTORY
-from handlers.domain.moments import parse_moment
-from handlers.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
 from tests.e2e.infra.client import Client, Json, accepted, card, new_key, refused
 from tests.e2e.infra.receiver import CUT, HANG, Answer, Received, Receiver
 from tests.e2e.infra.server import LOOPBACK, Server, until_deadline

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Scope
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     AmountExceedsAuthorized,
     ApiKeyInvalid,
     IdempotencyKeyReused,
@@ -22,10 +22,10 @@ from handlers.domain.errors import (
     StoreUnavailable,
     TransactionNotFound,
 )
-from handlers.http.app import Handler, HttpOptions, build_app
-from handlers.http.call import Answer, Call
-from handlers.http.shim import Shim
-from handlers.services.ports import Ports, Principal
+from payments_sandbox.http.app import Handler, HttpOptions, build_app
+from payments_sandbox.http.call import Answer, Call
+from payments_sandbox.http.shim import Shim
+from payments_sandbox.services.ports import Ports, Principal
 
 API_KEY = "sk_test_one"
 ORIGIN = "https://dashboard.example"

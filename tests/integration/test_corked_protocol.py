@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from handlers.entrypoints.corked_protocol import CorkedHttpProtocol
+from payments_sandbox.entrypoints.corked_protocol import CorkedHttpProtocol
 
 Header = tuple[bytes, bytes]
 

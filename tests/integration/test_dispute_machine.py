@@ -14,15 +14,15 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
-from handlers.domain.errors import StateConflict, StoreUnavailable
-from handlers.services.dispute_representations import render_dispute
-from handlers.services.early_fraud_warnings import list_early_fraud_warnings
-from handlers.services.events import list_events
-from handlers.services.ports import Ports, Store
-from handlers.services.representations import render_transaction
-from handlers.services.transactions import get_transaction
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
+from payments_sandbox.domain.errors import StateConflict, StoreUnavailable
+from payments_sandbox.services.dispute_representations import render_dispute
+from payments_sandbox.services.early_fraud_warnings import list_early_fraud_warnings
+from payments_sandbox.services.events import list_events
+from payments_sandbox.services.ports import Ports, Store
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
 from tests.model.disputes import (

@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from handlers.adapters.sqlite.exclusive import Exclusive, Group
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.bootstrap import LocalSandbox, build_local
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.accounts import DEMO_API_KEY
-from handlers.settings import LocalSettings
+from payments_sandbox.adapters.sqlite.exclusive import Exclusive, Group
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.bootstrap import LocalSandbox, build_local
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.accounts import DEMO_API_KEY
+from payments_sandbox.settings import LocalSettings
 from tests.load.samples import ACCEPTED
 
 

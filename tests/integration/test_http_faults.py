@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.bootstrap import HANDLERS
-from handlers.domain.faults import Rule
-from handlers.http.app import HttpOptions, build_app
-from handlers.http.contract import load_contract
-from handlers.http.shim import CUT_CONNECTION
-from handlers.services import faults
-from handlers.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.services.controls import get_controls
-from handlers.services.ports import Ports
-from handlers.settings import contract_path
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.bootstrap import HANDLERS
+from payments_sandbox.domain.faults import Rule
+from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.contract import load_contract
+from payments_sandbox.http.shim import CUT_CONNECTION
+from payments_sandbox.services import faults
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.controls import get_controls
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.settings import contract_path
 from tests.fakes import MemoryStore, make_ports
 from tests.integration.http_contract import Response, ask
 

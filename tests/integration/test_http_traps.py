@@ -13,8 +13,8 @@ import jsonschema_rs
 import pytest
 from starlette.types import ASGIApp
 
-from handlers.http.call import Answer, Call
-from handlers.http.contract import ContractError
+from payments_sandbox.http.call import Answer, Call
+from payments_sandbox.http.contract import ContractError
 from tests.integration.http_contract import (
     AUTHORIZE,
     CARD,
@@ -316,7 +316,7 @@ def _calls(tree: ast.AST) -> Iterator[str]:
 
 
 def test_nothing_in_the_http_layer_runs_a_loop_of_its_own() -> None:
-    for path in (ROOT / "handlers" / "http").glob("*.py"):
+    for path in (ROOT / "handlers" / "payments_sandbox" / "http").glob("*.py"):
         assert "asyncio.run" not in set(_calls(ast.parse(path.read_text()))), path.name
 
 

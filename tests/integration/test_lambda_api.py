@@ -18,9 +18,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.table import TABLE_NAME, create_table
-from handlers.settings import LambdaSettings
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.table import TABLE_NAME, create_table
+from payments_sandbox.settings import LambdaSettings
 
 Json = dict[str, Any]
 
@@ -177,7 +177,7 @@ def deployed(loop: None, logs_as_before: None) -> Iterator[tuple[Callable[[Json,
         create_table(create_client(), TABLE_NAME)
         session.events.register("before-call.dynamodb", note)
         # Importing the module builds a handler from the environment already, as it does in Lambda.
-        lambda_api = importlib.import_module("handlers.entrypoints.lambda_api")
+        lambda_api = importlib.import_module("payments_sandbox.entrypoints.lambda_api")
         yield lambda_api.build_handler(LambdaSettings.from_environment()), calls
 
 
@@ -253,7 +253,7 @@ def test_a_world_is_kept_forked_and_restored_on_dynamodb(
 ) -> None:
     typed = {"Content-Type": "application/json"}
     # What an account's first controls wait for: nobody else is there to be told of them.
-    monkeypatch.setattr("handlers.http.snapshots.settle_controls", AsyncMock())
+    monkeypatch.setattr("payments_sandbox.http.snapshots.settle_controls", AsyncMock())
     authorization = function.post("/v1/authorize", AUTHORIZE, key="baseline").accepted(201)
     named = {"authorization_id": authorization["transaction_id"]}
     snapshot = function.send("POST", "/v1/snapshots", body="{}", headers=typed).accepted(201)

@@ -19,22 +19,22 @@ from hypothesis.stateful import (
     rule,
 )
 
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.domain.authorization import VALIDITY_MS
-from handlers.domain.errors import SandboxError, StoreUnavailable, TransactionNotFound
-from handlers.domain.ids import PREFIXES, identify_card
-from handlers.domain.moments import DAY_MS, format_moment
-from handlers.domain.money import AMOUNT_MAX
-from handlers.domain.postings import MERCHANT_BANK, MERCHANT_PAYABLE, MERCHANT_RECEIVABLE, balance_of
-from handlers.domain.settlement import SETTLED_KINDS
-from handlers.services.due_work import do_due_work
-from handlers.services.entries import KEY_RETENTION_MS, as_created
-from handlers.services.payments import Outcome
-from handlers.services.ports import DUE_KEY, Index, Record, Store
-from handlers.services.representations import render_transaction
-from handlers.services.settlement_records import read_lines
-from handlers.services.settlements import list_settlements, settle_on_demand
-from handlers.services.transactions import Filter, get_transaction, list_transactions
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.domain.authorization import VALIDITY_MS
+from payments_sandbox.domain.errors import SandboxError, StoreUnavailable, TransactionNotFound
+from payments_sandbox.domain.ids import PREFIXES, identify_card
+from payments_sandbox.domain.moments import DAY_MS, format_moment
+from payments_sandbox.domain.money import AMOUNT_MAX
+from payments_sandbox.domain.postings import MERCHANT_BANK, MERCHANT_PAYABLE, MERCHANT_RECEIVABLE, balance_of
+from payments_sandbox.domain.settlement import SETTLED_KINDS
+from payments_sandbox.services.due_work import do_due_work
+from payments_sandbox.services.entries import KEY_RETENTION_MS, as_created
+from payments_sandbox.services.payments import Outcome
+from payments_sandbox.services.ports import DUE_KEY, Index, Record, Store
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.settlement_records import read_lines
+from payments_sandbox.services.settlements import list_settlements, settle_on_demand
+from payments_sandbox.services.transactions import Filter, get_transaction, list_transactions
 from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request

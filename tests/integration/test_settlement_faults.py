@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
-from handlers.adapters.sqlite.store import SqliteStore
-from handlers.services import settlements
-from handlers.services.ports import Index, Ports, Record, Store
-from handlers.services.settlement_records import LINES, SETTLEMENT, line_record_id, settlement_of
-from handlers.services.settlements import settle_on_demand
-from handlers.workers.settlement import SettlementTasks
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import create_table
+from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.services import settlements
+from payments_sandbox.services.ports import Index, Ports, Record, Store
+from payments_sandbox.services.settlement_records import LINES, SETTLEMENT, line_record_id, settlement_of
+from payments_sandbox.services.settlements import settle_on_demand
+from payments_sandbox.workers.settlement import SettlementTasks
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, authorize, capture, card_with, id_of, refund, void
 from tests.model.due import do_everything_due

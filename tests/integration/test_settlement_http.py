@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from handlers.bootstrap import BODY_BYTES_MAX, HANDLERS
-from handlers.domain.moments import parse_moment
-from handlers.http.app import HttpOptions, build_app
-from handlers.http.contract import load_contract
-from handlers.http.settlement_views import COLUMNS
-from handlers.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.services.ports import Ports
-from handlers.settings import contract_path
+from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
+from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.contract import load_contract
+from payments_sandbox.http.settlement_views import COLUMNS
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.settings import contract_path
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.integration.http_contract import Response, ask
 from tests.model.calls import authorize, capture, card_with, id_of, refund

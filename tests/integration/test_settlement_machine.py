@@ -21,21 +21,21 @@ import pytest
 from moto import mock_aws
 
 # Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
-from handlers import bootstrap  # noqa: F401
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
-from handlers.adapters.system.clock import SystemClock
-from handlers.domain import errors
-from handlers.domain.errors import AccountBusy, StoreUnavailable
-from handlers.domain.moments import DAY_MS, HOUR_MS
-from handlers.services import settlements
-from handlers.services.accounts import create_account
-from handlers.services.controls import change_controls
-from handlers.services.ports import Ports
-from handlers.services.settlement_records import Settlement, read_lines
-from handlers.services.settlements import list_settlements
-from handlers.workers import settlement as worker
+from payments_sandbox import bootstrap  # noqa: F401
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import create_table
+from payments_sandbox.adapters.system.clock import SystemClock
+from payments_sandbox.domain import errors
+from payments_sandbox.domain.errors import AccountBusy, StoreUnavailable
+from payments_sandbox.domain.moments import DAY_MS, HOUR_MS
+from payments_sandbox.services import settlements
+from payments_sandbox.services.accounts import create_account
+from payments_sandbox.services.controls import change_controls
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.settlement_records import Settlement, read_lines
+from payments_sandbox.services.settlements import list_settlements
+from payments_sandbox.workers import settlement as worker
 from tests.fakes import LEDGER_SECRET, FrozenClock, make_ports
 from tests.model.calls import authorize, capture, id_of
 
@@ -142,7 +142,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
             monkeypatch.setenv(variable, value)
         client = create_client(region_name=REGION)
         create_table(client, name)
-        entry_point = import_module("handlers.entrypoints.lambda_settlement")
+        entry_point = import_module("payments_sandbox.entrypoints.lambda_settlement")
         settings = entry_point.SettlementSettings.from_environment(environment)
         states = boto3.client("stepfunctions", region_name=REGION)
         definition = DEFINITION.read_text().replace("${settlement_function_arn}", FUNCTION_ARN)

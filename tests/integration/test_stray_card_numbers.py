@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from handlers.bootstrap import HANDLERS
-from handlers.domain.triggers import TEST_CARDS
-from handlers.http.app import HttpOptions, build_app
-from handlers.http.contract import load_contract, resolve
-from handlers.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.settings import contract_path
+from payments_sandbox.bootstrap import HANDLERS
+from payments_sandbox.domain.triggers import TEST_CARDS
+from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.contract import load_contract, resolve
+from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.settings import contract_path
 from tests.fakes import MemoryStore, make_ports
 from tests.integration.http_contract import Response, ask
 

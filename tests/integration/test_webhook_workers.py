@@ -26,32 +26,32 @@ from botocore.config import Config
 from moto import mock_aws
 
 # Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
-from handlers import bootstrap
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
-from handlers.adapters.kms.client import create_client as create_kms_client
-from handlers.adapters.kms.secret_box import KmsSecretBox
-from handlers.adapters.system.clock import SystemClock
-from handlers.adapters.webhooks.sender import HttpSender
-from handlers.domain.errors import StoreUnavailable
-from handlers.domain.moments import MINUTE_MS
-from handlers.domain.webhooks import RETRY_DELAYS_MS
-from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from handlers.services.controls import account_ports
-from handlers.services.events import EVENT_PREFIX
-from handlers.services.ports import Index, Ports
-from handlers.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
-from handlers.services.webhook_deliveries import list_deliveries
-from handlers.services.webhook_delivery_records import Delivery
-from handlers.services.webhook_endpoints import create_endpoint, get_endpoint
-from handlers.workers.deliver import HELD_BACK_FIRST_S
+from payments_sandbox import bootstrap
+from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import create_table
+from payments_sandbox.adapters.kms.client import create_client as create_kms_client
+from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
+from payments_sandbox.adapters.system.clock import SystemClock
+from payments_sandbox.adapters.webhooks.sender import HttpSender
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.moments import MINUTE_MS
+from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.controls import account_ports
+from payments_sandbox.services.events import EVENT_PREFIX
+from payments_sandbox.services.ports import Index, Ports
+from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
+from payments_sandbox.services.webhook_deliveries import list_deliveries
+from payments_sandbox.services.webhook_delivery_records import Delivery
+from payments_sandbox.services.webhook_endpoints import create_endpoint, get_endpoint
+from payments_sandbox.workers.deliver import HELD_BACK_FIRST_S
 from tests.fakes import LEDGER_SECRET, FrozenClock, make_ports
 from tests.model.calls import ACCOUNT, DECLINED_NUMBER, authorize, card_with
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from handlers.workers.relay import BatchResponse
+    from payments_sandbox.workers.relay import BatchResponse
 
 # The library that receivers install, from the checkout, as its own tests have it. It is type-checked on its own.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "webhooks-verifier" / "python" / "src"))
@@ -321,7 +321,7 @@ def create_topic(queue_arn: str, raw_delivery: bool, filter_policy: Mapping[str,
 
 
 def import_handler(process: pytest.MonkeyPatch, name: str) -> Handler:
-    name = f"handlers.entrypoints.{name}"
+    name = f"payments_sandbox.entrypoints.{name}"
     process.delitem(sys.modules, name, raising=False)
     handler: Handler = import_module(name).handler
     return handler
@@ -558,7 +558,7 @@ class Context:
     def get_remaining_time_in_millis(self):
         return 60_000
 
-from handlers.entrypoints.{name} import handler
+from payments_sandbox.entrypoints.{name} import handler
 print({call})
 """
     run = partial(subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

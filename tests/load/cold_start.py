@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from handlers.entrypoints.prepare_contract import prepare_contract
+from payments_sandbox.entrypoints.prepare_contract import prepare_contract
 from tests.load.figures import Comparison, Section
 from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of, table
@@ -95,10 +95,14 @@ def our_bundle(path: Path) -> Bundle:
     """Our Lambda function: the locked requirements, the package, the contract as JSON."""
     lines = (ROOT / "requirements/lambda.txt").read_text("utf-8").splitlines()
     _lay_out(path, [Requirement(line.rstrip(" \\")) for line in lines if line and line[0] not in " #"])
-    shutil.copytree(ROOT / "handlers", path / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "handlers" / "payments_sandbox",
+        path / "payments_sandbox",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     prepare_contract(path / "contract.json")
     _compile(path)
-    return Bundle(path, "handlers.entrypoints.lambda_api")
+    return Bundle(path, "payments_sandbox.entrypoints.lambda_api")
 
 
 def fastapi_bundle(path: Path) -> Bundle:

@@ -11,7 +11,7 @@ import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from handlers.adapters.dynamodb.items import item_key, to_item
+from payments_sandbox.adapters.dynamodb.items import item_key, to_item
 from tests.load.lambda_homes import key_record
 
 KEY = key_record()

@@ -135,7 +135,7 @@ def _start(stack: ExitStack, scratch: Path, side: str, *, quiet: bool) -> Server
     log = scratch / f"{side}.log"
     where = ["--host", LOOPBACK, "--port", str(port)]
     if side == "ours":
-        command = [sys.executable, "-m", "handlers.entrypoints.cli", "serve", *where]
+        command = [sys.executable, "-m", "payments_sandbox.entrypoints.cli", "serve", *where]
         command += ["--db", str(scratch / "ledger.db"), *(["--log-level", "warning"] if quiet else [])]
     else:
         command = ["node", str(PRISM), "mock", *where, *(["--verboseLevel", "warn"] if quiet else [])]

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from handlers.domain.moments import SECOND_MS
-from handlers.services.ports import Index
+from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.services.ports import Index
 from tests.fakes import FrozenClock, make_ports
 from tests.load.write_units import MeteredStore
 from tests.model.calls import authorize

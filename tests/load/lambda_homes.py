@@ -8,11 +8,11 @@ from typing import Any
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from handlers.bootstrap import build_lambda_app
-from handlers.domain.ids import identify_api_key
-from handlers.domain.plans import DEFAULT_PLAN
-from handlers.services.ports import CommitResult, Committed, Index, Page, Position, Record, Update
-from handlers.settings import LambdaSettings
+from payments_sandbox.bootstrap import build_lambda_app
+from payments_sandbox.domain.ids import identify_api_key
+from payments_sandbox.domain.plans import DEFAULT_PLAN
+from payments_sandbox.services.ports import CommitResult, Committed, Index, Page, Position, Record, Update
+from payments_sandbox.settings import LambdaSettings
 from tests.load.samples import API_KEY
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -77,7 +77,7 @@ def load_handler(side: str, storage: str) -> Handler:
         handler: Handler = importlib.import_module("tests.load.fastapi_app").handler
         return handler
     if storage == "dynamodb":
-        ours: Handler = importlib.import_module("handlers.entrypoints.lambda_api").handler
+        ours: Handler = importlib.import_module("payments_sandbox.entrypoints.lambda_api").handler
         return ours
     app: Any = build_lambda_app(LambdaSettings.from_environment(lambda_environment()), NoStore())
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"])

@@ -76,7 +76,7 @@ def measure(plan: Plan) -> Section:
         title="Lambda path beside FastAPI",
         method=(
             "The same API Gateway REST event for `POST /v1/authorize`, invoked in process as Lambda does: ours through "
-            "`handlers.entrypoints.lambda_api`, the other a FastAPI + Pydantic + Mangum application of the same fields, "
+            "`payments_sandbox.entrypoints.lambda_api`, the other a FastAPI + Pydantic + Mangum application of the same fields, "
             "limits, keyed hashes and answer (`tests/load/fastapi_app.py`: asynchronous dependencies, strict models, "
             f"response model). Neither writes an access log. {plan.rounds} rounds of {plan.invocations} invocations each, "
             "taking turns; medians of the process's CPU time. With storage, both make one conditional PutItem with boto3 to a stand-in on 127.0.0.1 "

@@ -205,7 +205,14 @@ def sandbox() -> Iterator[Sandbox]:
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
         port, log = free_port(), scratch / "server.log"
-        command = [sys.executable, "-m", "handlers.entrypoints.cli", "serve", "--log-level", "warning"]
+        command = [
+            sys.executable,
+            "-m",
+            "payments_sandbox.entrypoints.cli",
+            "serve",
+            "--log-level",
+            "warning",
+        ]
         command += ["--host", LOOPBACK, "--port", str(port), "--db", str(scratch / "ledger.db")]
         with running(command, environment={}, cwd=ROOT, log=log) as process:
             url = f"http://{LOOPBACK}:{port}"

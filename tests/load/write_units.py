@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from handlers.adapters.dynamodb.items import Item, to_item
-from handlers.adapters.dynamodb.table import PARTITIONS, POSITIONS, TABLE_KEY
-from handlers.services.ports import CommitResult, Committed, Index, Record, Update
+from payments_sandbox.adapters.dynamodb.items import Item, to_item
+from payments_sandbox.adapters.dynamodb.table import PARTITIONS, POSITIONS, TABLE_KEY
+from payments_sandbox.services.ports import CommitResult, Committed, Index, Record, Update
 from tests.fakes import MemoryStore
 
 KB: Final = 1024

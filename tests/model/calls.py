@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from handlers.domain.cards import CardDetails
-from handlers.domain.ids import TransactionId
-from handlers.services import payments
-from handlers.services.payments import Authorize, Operation, Outcome
-from handlers.services.ports import Ports
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.ids import TransactionId
+from payments_sandbox.services import payments
+from payments_sandbox.services.payments import Authorize, Operation, Outcome
+from payments_sandbox.services.ports import Ports
 
 ACCOUNT: Final = "acct_shop"
 OTHER_ACCOUNT: Final = "acct_stranger"

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from handlers.services import disputes
-from handlers.services.dispute_records import Dispute
-from handlers.services.disputes import Answer, DisputeOutcome, OpenDispute
-from handlers.services.ports import Ports
+from payments_sandbox.services import disputes
+from payments_sandbox.services.dispute_records import Dispute
+from payments_sandbox.services.disputes import Answer, DisputeOutcome, OpenDispute
+from payments_sandbox.services.ports import Ports
 from tests.fakes import FrozenClock
 from tests.model.calls import ACCOUNT, CARD, authorize, capture, card_with, id_of
 from tests.model.due import do_everything_due

@@ -1,8 +1,8 @@
 """What falls due, done as the homes do it: in order, each piece at its own moment, the index read anew after each."""
 
-from handlers.services.controls import account_ports
-from handlers.services.due_work import do_due_work
-from handlers.services.ports import Index, Ports, Record
+from payments_sandbox.services.controls import account_ports
+from payments_sandbox.services.due_work import do_due_work
+from payments_sandbox.services.ports import Index, Ports, Record
 
 
 def do_everything_due(ports: Ports, account_id: str) -> list[Record]:

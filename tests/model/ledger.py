@@ -8,10 +8,10 @@ Written from the contract and the payment facts, not from the services; it impor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from handlers.domain.authorization import VALIDITY_MS
-from handlers.domain.moments import DAY_MS
-from handlers.domain.money import AMOUNT_MAX
-from handlers.services.entries import KEY_RETENTION_MS
+from payments_sandbox.domain.authorization import VALIDITY_MS
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.domain.money import AMOUNT_MAX
+from payments_sandbox.services.entries import KEY_RETENTION_MS
 
 Request = dict[str, Any]
 """What a caller sends: `number`, `amount`, `currency` or `authorization_id`, `amount`, `final`; `simulate`; `metadata`.

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from moto import mock_aws
 
-from handlers.adapters.dynamodb.client import create_client
-from handlers.adapters.dynamodb.store import DynamoDbStore
-from handlers.adapters.dynamodb.table import create_table
-from handlers.services.ports import Store
+from payments_sandbox.adapters.dynamodb.client import create_client
+from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+from payments_sandbox.adapters.dynamodb.table import create_table
+from payments_sandbox.services.ports import Store
 
 OpenStore = Callable[[], Store]
 

@@ -1,13 +1,13 @@
 """What tests say of outcomes, and of what the ledger came to."""
 
-from handlers.domain.authorization import Totals
-from handlers.domain.errors import (
+from payments_sandbox.domain.authorization import Totals
+from payments_sandbox.domain.errors import (
     SandboxError,
 )
-from handlers.services.payments import Outcome
-from handlers.services.ports import Ports
-from handlers.services.representations import render_transaction
-from handlers.services.transactions import get_transaction
+from payments_sandbox.services.payments import Outcome
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import MemoryStore
 from tests.model.calls import (
     ACCOUNT,

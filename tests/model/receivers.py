@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import standardwebhooks
 
-from handlers.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, Reply
 
 # The library that receivers install, from the checkout, as its own tests have it. It is type-checked on its own.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "webhooks-verifier" / "python" / "src"))

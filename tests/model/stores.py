@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-from handlers.domain.errors import StoreUnavailable
-from handlers.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
 from tests.fakes import MemoryStore
 
 

@@ -4,16 +4,16 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from handlers.adapters.system.secret_box import FileSecretBox
-from handlers.services.events import Event, event_of, list_events
-from handlers.services.ports import Sender
-from handlers.services.webhook_attempts import attempt_delivery
-from handlers.services.webhook_deliveries import (
+from payments_sandbox.adapters.system.secret_box import FileSecretBox
+from payments_sandbox.services.events import Event, event_of, list_events
+from payments_sandbox.services.ports import Sender
+from payments_sandbox.services.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhook_deliveries import (
     get_delivery,
     plan_deliveries,
 )
-from handlers.services.webhook_delivery_records import Delivery
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.services.webhook_delivery_records import Delivery
+from payments_sandbox.services.webhook_endpoints import (
     Changes,
     Endpoint,
     create_endpoint,

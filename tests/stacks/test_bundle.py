@@ -27,7 +27,9 @@ from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of, table
 from tests.load.samples import ACCEPTED, gateway_event
 
-ENTRY_POINTS = sorted(path.stem for path in (ROOT / "handlers/entrypoints").glob("lambda_*.py"))
+ENTRY_POINTS = sorted(
+    path.stem for path in (ROOT / "handlers/payments_sandbox/entrypoints").glob("lambda_*.py")
+)
 AARCH64 = 183
 IMPORT = """
 import importlib, json, sys
@@ -134,19 +136,21 @@ def test_the_bundle_holds_what_runs_and_not_what_describes_it(lambda_bundle: Bun
         assert name.suffix not in {".pyi", ".pyc", ".c", ".h"}, name
         assert "tests" not in name.parts, name
         assert not any(part.endswith(".dist-info") for part in name.parts), name
-    assert {PurePosixPath(f"handlers/entrypoints/{name}.py") for name in ENTRY_POINTS} <= set(names)
+    assert {PurePosixPath(f"payments_sandbox/entrypoints/{name}.py") for name in ENTRY_POINTS} <= set(names)
 
 
 def test_the_bundled_contract_is_the_contract(lambda_bundle: Bundle) -> None:
-    from handlers.http.contract import load_contract
-    from handlers.settings import contract_path
+    from payments_sandbox.http.contract import load_contract
+    from payments_sandbox.settings import contract_path
 
     assert json.loads(_entries(lambda_bundle)[str(CONTRACT)]) == load_contract(contract_path())
 
 
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_each_function_imports_with_nothing_but_the_bundle(name: str, unpacked: Path) -> None:
-    done = _run(["-c", IMPORT, str(unpacked), f"handlers.entrypoints.{name}"], _environment(), unpacked)
+    done = _run(
+        ["-c", IMPORT, str(unpacked), f"payments_sandbox.entrypoints.{name}"], _environment(), unpacked
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     answer = json.loads(done.stdout)
     assert answer["handler"]
@@ -154,24 +158,24 @@ def test_each_function_imports_with_nothing_but_the_bundle(name: str, unpacked: 
     strangers = [file for file in answer["loaded"] if not file.startswith((str(unpacked), standard_library))]
     assert not strangers
     assert not [file for file in answer["loaded"] if "site-packages" in file]
-    assert str(unpacked / "handlers" / "bootstrap.py") in answer["loaded"]
+    assert str(unpacked / "payments_sandbox" / "bootstrap.py") in answer["loaded"]
 
 
 def test_what_functions_import_later_is_in_the_bundle_too(unpacked: Path) -> None:
     modules = [
         ".".join(path.relative_to(unpacked).with_suffix("").parts)
-        for path in sorted((unpacked / "handlers").rglob("*.py"))
+        for path in sorted((unpacked / "payments_sandbox").rglob("*.py"))
         if not path.stem.startswith("lambda_") and path.name not in {"documents.py", "__init__.py"}
     ]
     source = f"""
 import importlib, sys
 sys.path.insert(0, sys.argv[1])
-from handlers.entrypoints.lean_imports import lean_imports
+from payments_sandbox.entrypoints.lean_imports import lean_imports
 with lean_imports():
     for name in {modules!r}:
         importlib.import_module(name)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from handlers.adapters.system.secret_box import FileSecretBox
+from payments_sandbox.adapters.system.secret_box import FileSecretBox
 box = FileSecretBox(b"0" * 32)
 assert box.open(box.seal(b"secret")) == b"secret"
 """
@@ -187,17 +191,19 @@ def test_the_bundle_takes_a_payment(unpacked: Path, tmp_path: Path) -> None:
     with table() as port:
         environment = environment_of(port, "dynamodb") | lambda_environment(contract=Path(CONTRACT))
         done = _run(
-            [child, str(unpacked), "handlers.entrypoints.lambda_api", str(event)], environment, unpacked
+            [child, str(unpacked), "payments_sandbox.entrypoints.lambda_api", str(event)],
+            environment,
+            unpacked,
         )
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout.splitlines()[-1])["modules"] > 100
 
 
 def test_tracebacks_of_the_handlers_show_their_lines_and_name_the_place_in_lambda(unpacked: Path) -> None:
-    compiled = sorted((unpacked / "handlers").rglob("money.*.pyc"))
+    compiled = sorted((unpacked / "payments_sandbox").rglob("money.*.pyc"))
     assert [path.parent.name for path in compiled] == ["__pycache__"]
-    assert b"/var/task/handlers/domain/money.py" in compiled[0].read_bytes()
-    assert (unpacked / "handlers/domain/money.py").exists()
+    assert b"/var/task/payments_sandbox/domain/money.py" in compiled[0].read_bytes()
+    assert (unpacked / "payments_sandbox/domain/money.py").exists()
     assert (unpacked / "mangum/__init__.pyc").exists()
     assert not (unpacked / "mangum/__init__.py").exists()
 
@@ -262,7 +268,7 @@ def test_nothing_is_left_out_that_is_not_there(wheels: Path, host_packages: Path
     for path in contents.UNREAD_PATHS:
         assert (wheels / path).exists(), path
     for path in contents.EMBEDDED_ONLY:
-        assert (ROOT / path).exists(), path
+        assert (ROOT / "handlers" / path).exists(), path
 
 
 def test_every_locked_requirement_is_read_with_its_hashes() -> None:

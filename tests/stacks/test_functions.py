@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import handlers.settings
+import payments_sandbox.settings
 from tests.stacks.deployed import ACCOUNT, REGION, SECRET, Deployed, deploy
 
 SETTINGS_CLASSES = {
@@ -96,14 +96,17 @@ def logs(function: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("function", "name"), SETTINGS_CLASSES.items())
 def test_a_functions_variables_are_the_fields_of_its_settings(function: str, name: str) -> None:
-    read = {handlers.settings.PREFIX + each.name.upper() for each in fields(getattr(handlers.settings, name))}
+    read = {
+        payments_sandbox.settings.PREFIX + each.name.upper()
+        for each in fields(getattr(payments_sandbox.settings, name))
+    }
     assert set(variables(deploy(), function)) == read
 
 
 @pytest.mark.parametrize(("function", "name"), SETTINGS_CLASSES.items())
 def test_a_functions_settings_can_be_read_from_its_variables(function: str, name: str) -> None:
     given = variables(deploy(feed_shards=32, log_level="debug"), function)
-    settings: Any = getattr(handlers.settings, name).from_environment(given)
+    settings: Any = getattr(payments_sandbox.settings, name).from_environment(given)
     assert settings.log_level == "debug"
     if function != "relay":
         assert settings.table == "payments-sandbox-dev-PaymentsLedger"
@@ -123,7 +126,7 @@ def test_the_api_is_told_its_address_plans_and_demo_key() -> None:
     assert given["SANDBOX_PUBLIC_URL"] == f"https://api-rest-id.execute-api.{REGION}.amazonaws.com/dev"
     assert given["SANDBOX_DEFAULT_USAGE_PLAN"] == "api-plan-default-id"
     assert given["SANDBOX_DEMO_USAGE_PLAN"] == "api-plan-demo-id"
-    assert handlers.settings.origins(given["SANDBOX_CORS_ORIGINS"]) == (
+    assert payments_sandbox.settings.origins(given["SANDBOX_CORS_ORIGINS"]) == (
         "https://a.example",
         "https://b.example",
     )
@@ -133,7 +136,7 @@ def test_the_api_is_told_its_address_plans_and_demo_key() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_an_entry_point_of_the_bundle(function: str) -> None:
     made = deploy().one("Function", f"{function}-function").plain
-    assert made["handler"] == f"handlers.entrypoints.lambda_{function}.handler"
+    assert made["handler"] == f"payments_sandbox.entrypoints.lambda_{function}.handler"
     assert (made["runtime"], made["architectures"]) == ("python3.12", ["arm64"])
     assert importlib.util.find_spec(made["handler"].removesuffix(".handler"))
 

@@ -9,9 +9,9 @@ import botocore.session
 import jsonschema
 import pytest
 
-from handlers.domain.errors import SandboxError
-from handlers.http import problems, shim
-from handlers.http.problems import QUOTA_TYPE, STATUS, TYPE_PREFIX
+from payments_sandbox.domain.errors import SandboxError
+from payments_sandbox.http import problems, shim
+from payments_sandbox.http.problems import QUOTA_TYPE, STATUS, TYPE_PREFIX
 from stacks.gateway.document import load_contract
 from stacks.gateway.responses import PROBLEMS, GatewayProblem, gateway_responses
 from stacks.settings import CONTRACT

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from handlers.adapters.dynamodb.table import TABLE_NAME, TTL_ATTRIBUTE, table_definition
+from payments_sandbox.adapters.dynamodb.table import TABLE_NAME, TTL_ATTRIBUTE, table_definition
 from tests.stacks.deployed import ACCOUNT, REGION, deploy
 
 

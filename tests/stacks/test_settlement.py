@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.workers import settlement as settlement_worker
+from payments_sandbox.workers import settlement as settlement_worker
 from stacks.components.settlement import PLACEHOLDER, DefinitionError, read_definition
 from stacks.settings import SETTLEMENT
 from tests.stacks.deployed import ACCOUNT, REGION, deploy

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.webhooks import EVENT_KINDS
-from handlers.workers import deliver as deliver_worker
-from handlers.workers import sweep as sweep_worker
+from payments_sandbox.domain.webhooks import EVENT_KINDS
+from payments_sandbox.workers import deliver as deliver_worker
+from payments_sandbox.workers import sweep as sweep_worker
 from stacks.components import webhooks
 from tests.stacks.deployed import ACCOUNT, REGION, Made, deploy
 

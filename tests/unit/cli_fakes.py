@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 
-from handlers.domain.moments import format_moment
-from handlers.entrypoints.api_client import ApiClient
-from handlers.entrypoints.event_feed import EventFeed
-from handlers.entrypoints.forwarding import Forwarder
-from handlers.entrypoints.terminal import Terminal
-from handlers.entrypoints.trigger import parse_assignment, trigger
-from handlers.entrypoints.trigger_run import PATHS
+from payments_sandbox.domain.moments import format_moment
+from payments_sandbox.entrypoints.api_client import ApiClient
+from payments_sandbox.entrypoints.event_feed import EventFeed
+from payments_sandbox.entrypoints.forwarding import Forwarder
+from payments_sandbox.entrypoints.terminal import Terminal
+from payments_sandbox.entrypoints.trigger import parse_assignment, trigger
+from payments_sandbox.entrypoints.trigger_run import PATHS
 from tests.fakes import NOW_MS, FrozenClock, SeededRandomness
 
 Json = dict[str, Any]

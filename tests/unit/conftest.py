@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.services.ports import Ports
+from payments_sandbox.services.ports import Ports
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 
 

@@ -6,16 +6,16 @@ from dataclasses import asdict
 
 import pytest
 
-from handlers.adapters.system.principals import TTL_MS
-from handlers.domain.errors import (
+from payments_sandbox.adapters.system.principals import TTL_MS
+from payments_sandbox.domain.errors import (
     AccountBusy,
     ApiKeyInvalid,
     ApiKeyLimitReached,
     ApiKeyNotFound,
     OwnApiKey,
 )
-from handlers.domain.ids import identify_api_key
-from handlers.services.accounts import (
+from payments_sandbox.domain.ids import identify_api_key
+from payments_sandbox.services.accounts import (
     API_KEYS_MAX,
     DEMO_ACCOUNT,
     DEMO_API_KEY,
@@ -28,7 +28,7 @@ from handlers.services.accounts import (
     list_api_keys,
     revoke_api_key,
 )
-from handlers.services.ports import Ports, Principal, Record
+from payments_sandbox.services.ports import Ports, Principal, Record
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import authorize as authorize_payment
 from tests.model.calls import id_of

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.domain.errors import AccountBusy, ApiKeyInvalid, ApiKeyLimitReached, StoreUnavailable
-from handlers.domain.ids import identify_api_key
-from handlers.services.accounts import (
+from payments_sandbox.domain.errors import AccountBusy, ApiKeyInvalid, ApiKeyLimitReached, StoreUnavailable
+from payments_sandbox.domain.ids import identify_api_key
+from payments_sandbox.services.accounts import (
     API_KEYS_MAX,
     DEMO_ACCOUNT,
     authenticate,
@@ -15,7 +15,7 @@ from handlers.services.accounts import (
     list_api_keys,
     revoke_api_key,
 )
-from handlers.services.ports import CommitResult, Ports, Stale
+from payments_sandbox.services.ports import CommitResult, Ports, Stale
 from tests.fakes import MemoryStore, make_ports
 from tests.model.stores import CountingStore
 

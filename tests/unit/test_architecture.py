@@ -17,24 +17,36 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # What each layer may import of the package; of all the rest, the pure layers may import the standard library only.
 ARROWS = {
-    "handlers.domain": ("handlers.domain",),
-    "handlers.services": ("handlers.domain", "handlers.services"),
-    "handlers.http": ("handlers.domain", "handlers.services", "handlers.http"),
-    "handlers.workers": ("handlers.domain", "handlers.services", "handlers.workers"),
-    "handlers.adapters": ("handlers.domain", "handlers.services", "handlers.adapters"),
-    "handlers.settings": ("handlers.domain", "handlers.settings"),
-    "handlers.bootstrap": (
-        "handlers.domain",
-        "handlers.services",
-        "handlers.http",
-        "handlers.workers",
-        "handlers.adapters",
-        "handlers.settings",
-        "handlers.bootstrap",
+    "payments_sandbox.domain": ("payments_sandbox.domain",),
+    "payments_sandbox.services": ("payments_sandbox.domain", "payments_sandbox.services"),
+    "payments_sandbox.http": (
+        "payments_sandbox.domain",
+        "payments_sandbox.services",
+        "payments_sandbox.http",
     ),
-    "handlers.entrypoints": ("handlers",),
+    "payments_sandbox.workers": (
+        "payments_sandbox.domain",
+        "payments_sandbox.services",
+        "payments_sandbox.workers",
+    ),
+    "payments_sandbox.adapters": (
+        "payments_sandbox.domain",
+        "payments_sandbox.services",
+        "payments_sandbox.adapters",
+    ),
+    "payments_sandbox.settings": ("payments_sandbox.domain", "payments_sandbox.settings"),
+    "payments_sandbox.bootstrap": (
+        "payments_sandbox.domain",
+        "payments_sandbox.services",
+        "payments_sandbox.http",
+        "payments_sandbox.workers",
+        "payments_sandbox.adapters",
+        "payments_sandbox.settings",
+        "payments_sandbox.bootstrap",
+    ),
+    "payments_sandbox.entrypoints": ("payments_sandbox",),
 }
-PURE_LAYERS = ("handlers.domain", "handlers.services")
+PURE_LAYERS = ("payments_sandbox.domain", "payments_sandbox.services")
 STORAGE_LIBRARIES = ("boto3", "botocore", "mypy_boto3_dynamodb", "sqlite3")
 ENVIRONMENT = ("os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv")
 CONFIGURATION = ("pulumi.Config", "pulumi.get_stack", "pulumi.runtime")
@@ -51,8 +63,8 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "manag
 
 # Where catching everything and going on is right, and why.
 CATCHES_EVERYTHING = {
-    "handlers.workers.due": "due work nobody waits for: logs the error with its record's id, and leaves the work due",
-    "handlers.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
+    "payments_sandbox.workers.due": "due work nobody waits for: logs the error with its record's id, and leaves the work due",
+    "payments_sandbox.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
 }
 
 
@@ -112,7 +124,7 @@ def imports_follow_the_arrows(module: Module) -> Iterator[str]:
     if allowed is None:
         return
     for line, name in module.imports():
-        if _is_or_in(name, "handlers"):
+        if _is_or_in(name, "payments_sandbox"):
             if not any(_is_or_in(name, layer) for layer in allowed):
                 yield f"{line}: {module.name} must not import {name}"
         elif module.within(*PURE_LAYERS) and name.partition(".")[0] not in sys.stdlib_module_names:
@@ -120,12 +132,12 @@ def imports_follow_the_arrows(module: Module) -> Iterator[str]:
 
 
 def every_module_of_the_package_is_in_a_layer(module: Module) -> Iterator[str]:
-    if module.within("handlers") and module.name != "handlers" and not module.within(*ARROWS):
+    if module.within("payments_sandbox") and module.name != "payments_sandbox" and not module.within(*ARROWS):
         yield f"1: {module.name} is in no layer that the arrows know"
 
 
-def stacks_and_handlers_never_meet(module: Module) -> Iterator[str]:
-    for package, other in (("handlers", "stacks"), ("stacks", "handlers")):
+def stacks_and_the_package_never_meet(module: Module) -> Iterator[str]:
+    for package, other in (("payments_sandbox", "stacks"), ("stacks", "payments_sandbox")):
         for line, name in module.imports():
             if module.within(package) and _is_or_in(name, other):
                 yield f"{line}: {package} must not import {name}: they meet at environment variables"
@@ -147,24 +159,24 @@ def the_gateways_document_knows_no_pulumi(module: Module) -> Iterator[str]:
 
 def storage_libraries_stay_in_adapters(module: Module) -> Iterator[str]:
     for line, name in module.imports():
-        if module.within("handlers") and not module.within("handlers.adapters"):
+        if module.within("payments_sandbox") and not module.within("payments_sandbox.adapters"):
             for library in STORAGE_LIBRARIES:
                 if _is_or_in(name, library):
-                    yield f"{line}: {name} belongs in handlers.adapters"
+                    yield f"{line}: {name} belongs in payments_sandbox.adapters"
 
 
 def only_settings_read_the_environment(module: Module) -> Iterator[str]:
-    if module.within("handlers") and not module.within("handlers.settings"):
+    if module.within("payments_sandbox") and not module.within("payments_sandbox.settings"):
         for line, name in module.uses():
             if any(_is_or_in(name, source) for source in ENVIRONMENT):
-                yield f"{line}: {name} is read in handlers.settings only"
+                yield f"{line}: {name} is read in payments_sandbox.settings only"
 
 
 def time_and_randomness_come_from_the_system_adapters(module: Module) -> Iterator[str]:
-    if module.within("handlers") and not module.within("handlers.adapters.system"):
+    if module.within("payments_sandbox") and not module.within("payments_sandbox.adapters.system"):
         for line, name in module.uses():
             if any(_is_or_in(name, source) for source in CLOCKS + RANDOMNESS):
-                yield f"{line}: {name} is called in handlers.adapters.system only: take the port"
+                yield f"{line}: {name} is called in payments_sandbox.adapters.system only: take the port"
 
 
 def money_knows_no_floats(module: Module) -> Iterator[str]:
@@ -180,7 +192,7 @@ def money_knows_no_floats(module: Module) -> Iterator[str]:
 
 
 def nothing_catches_everything_and_goes_on(module: Module) -> Iterator[str]:
-    if module.within("handlers", "stacks") and module.name not in CATCHES_EVERYTHING:
+    if module.within("payments_sandbox", "stacks") and module.name not in CATCHES_EVERYTHING:
         yield from _blind_excepts(module)
 
 
@@ -196,7 +208,7 @@ def every_module_says_what_it_is(module: Module) -> Iterator[str]:
 
 
 def every_public_service_says_what_it_does(module: Module) -> Iterator[str]:
-    if module.within("handlers.services"):
+    if module.within("payments_sandbox.services"):
         for function in _public_functions(module.tree):
             if not ast.get_docstring(function):
                 yield f"{function.lineno}: {module.name}.{function.name} has no docstring"
@@ -241,7 +253,7 @@ def _dotted(node: ast.expr) -> str | None:
 RULES: tuple[Rule, ...] = (
     imports_follow_the_arrows,
     every_module_of_the_package_is_in_a_layer,
-    stacks_and_handlers_never_meet,
+    stacks_and_the_package_never_meet,
     stacks_are_configured_in_one_place,
     the_gateways_document_knows_no_pulumi,
     storage_libraries_stay_in_adapters,
@@ -256,82 +268,126 @@ RULES: tuple[Rule, ...] = (
 
 # The rule, a module, and a source that breaks this rule there, and none of the others.
 BROKEN: tuple[tuple[Rule, str, str], ...] = (
-    (imports_follow_the_arrows, "handlers.domain.money", "from handlers.services import ports"),
-    (imports_follow_the_arrows, "handlers.domain.money", "from ..services.ports import Store"),
-    (imports_follow_the_arrows, "handlers.domain.money", "import orjson"),
-    (imports_follow_the_arrows, "handlers.services.payments", "def _f():\n    import handlers.http.problems"),
-    (imports_follow_the_arrows, "handlers.services.payments", "from handlers import settings"),
-    (imports_follow_the_arrows, "handlers.services.payments", "import yaml"),
-    (imports_follow_the_arrows, "handlers.http.payments", "from handlers.adapters.sqlite import ledger"),
-    (imports_follow_the_arrows, "handlers.http.payments", "import handlers.bootstrap"),
-    (imports_follow_the_arrows, "handlers.adapters.sqlite.ledger", "from handlers.http import call"),
-    (imports_follow_the_arrows, "handlers.workers.relay", "from handlers.adapters import sns"),
-    (imports_follow_the_arrows, "handlers.settings", "from handlers.adapters import sqlite"),
-    (imports_follow_the_arrows, "handlers.bootstrap", "from handlers.entrypoints import cli"),
-    (every_module_of_the_package_is_in_a_layer, "handlers.dashboard", ""),
-    (stacks_and_handlers_never_meet, "stacks.components.api", "from handlers.settings import Settings"),
-    (stacks_and_handlers_never_meet, "handlers.entrypoints.cli", "import stacks.settings"),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.domain.money",
+        "from payments_sandbox.services import ports",
+    ),
+    (imports_follow_the_arrows, "payments_sandbox.domain.money", "from ..services.ports import Store"),
+    (imports_follow_the_arrows, "payments_sandbox.domain.money", "import orjson"),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.services.payments",
+        "def _f():\n    import payments_sandbox.http.problems",
+    ),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.services.payments",
+        "from payments_sandbox import settings",
+    ),
+    (imports_follow_the_arrows, "payments_sandbox.services.payments", "import yaml"),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.http.payments",
+        "from payments_sandbox.adapters.sqlite import ledger",
+    ),
+    (imports_follow_the_arrows, "payments_sandbox.http.payments", "import payments_sandbox.bootstrap"),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.adapters.sqlite.ledger",
+        "from payments_sandbox.http import call",
+    ),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.workers.relay",
+        "from payments_sandbox.adapters import sns",
+    ),
+    (imports_follow_the_arrows, "payments_sandbox.settings", "from payments_sandbox.adapters import sqlite"),
+    (imports_follow_the_arrows, "payments_sandbox.bootstrap", "from payments_sandbox.entrypoints import cli"),
+    (every_module_of_the_package_is_in_a_layer, "payments_sandbox.dashboard", ""),
+    (
+        stacks_and_the_package_never_meet,
+        "stacks.components.api",
+        "from payments_sandbox.settings import Settings",
+    ),
+    (stacks_and_the_package_never_meet, "payments_sandbox.entrypoints.cli", "import stacks.settings"),
     (stacks_are_configured_in_one_place, "stacks.components.api", "import pulumi\nC = pulumi.Config()"),
     (stacks_are_configured_in_one_place, "stacks.__main__", "from pulumi import get_stack\nS = get_stack()"),
     (stacks_are_configured_in_one_place, "stacks.components.api", "import os\nREGION = os.environ['REGION']"),
     (the_gateways_document_knows_no_pulumi, "stacks.gateway.document", "from pulumi_aws import apigateway"),
-    (storage_libraries_stay_in_adapters, "handlers.bootstrap", "import boto3"),
+    (storage_libraries_stay_in_adapters, "payments_sandbox.bootstrap", "import boto3"),
     (
         storage_libraries_stay_in_adapters,
-        "handlers.http.problems",
+        "payments_sandbox.http.problems",
         "from botocore.exceptions import ClientError",
     ),
-    (storage_libraries_stay_in_adapters, "handlers.services.payments", "def _f():\n    import sqlite3"),
-    (only_settings_read_the_environment, "handlers.bootstrap", "import os\nDB = os.environ['DB']"),
+    (
+        storage_libraries_stay_in_adapters,
+        "payments_sandbox.services.payments",
+        "def _f():\n    import sqlite3",
+    ),
+    (only_settings_read_the_environment, "payments_sandbox.bootstrap", "import os\nDB = os.environ['DB']"),
     (
         only_settings_read_the_environment,
-        "handlers.adapters.kms.key",
+        "payments_sandbox.adapters.kms.key",
         "from os import environ as e\nDB = e.get('A')",
     ),
-    (only_settings_read_the_environment, "handlers.entrypoints.cli", "import os as o\nDB = o.getenv('DB')"),
+    (
+        only_settings_read_the_environment,
+        "payments_sandbox.entrypoints.cli",
+        "import os as o\nDB = o.getenv('DB')",
+    ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.http.shim",
+        "payments_sandbox.http.shim",
         "import time\nnow = time.time_ns",
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.services.payments",
+        "payments_sandbox.services.payments",
         "from time import time",
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.adapters.sqlite.ledger",
+        "payments_sandbox.adapters.sqlite.ledger",
         "import datetime as dt\nNOW = dt.datetime.now(dt.UTC)",
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.domain.moments",
+        "payments_sandbox.domain.moments",
         "from datetime import datetime\nNOW = datetime.utcnow()",
     ),
-    (time_and_randomness_come_from_the_system_adapters, "handlers.http.server", "import uuid"),
+    (time_and_randomness_come_from_the_system_adapters, "payments_sandbox.http.server", "import uuid"),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.domain.ids",
+        "payments_sandbox.domain.ids",
         "from secrets import token_hex",
     ),
-    (time_and_randomness_come_from_the_system_adapters, "handlers.services.webhooks", "import random"),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "handlers.bootstrap",
+        "payments_sandbox.services.webhooks",
+        "import random",
+    ),
+    (
+        time_and_randomness_come_from_the_system_adapters,
+        "payments_sandbox.bootstrap",
         "import os\nKEY = os.urandom(32)",
     ),
-    (money_knows_no_floats, "handlers.domain.money", "RATE = 0.5"),
-    (money_knows_no_floats, "handlers.domain.money", "HALF = 1 / 2"),
-    (money_knows_no_floats, "handlers.services.payments", "AMOUNT = 3\nAMOUNT /= 2"),
-    (money_knows_no_floats, "handlers.services.payments", "AMOUNT = float('3')"),
-    (money_knows_no_floats, "handlers.services.payments", "def _f(amount: float) -> None: ..."),
+    (money_knows_no_floats, "payments_sandbox.domain.money", "RATE = 0.5"),
+    (money_knows_no_floats, "payments_sandbox.domain.money", "HALF = 1 / 2"),
+    (money_knows_no_floats, "payments_sandbox.services.payments", "AMOUNT = 3\nAMOUNT /= 2"),
+    (money_knows_no_floats, "payments_sandbox.services.payments", "AMOUNT = float('3')"),
+    (money_knows_no_floats, "payments_sandbox.services.payments", "def _f(amount: float) -> None: ..."),
     (
         nothing_catches_everything_and_goes_on,
-        "handlers.http.router",
+        "payments_sandbox.http.router",
         "try:\n    f()\nexcept Exception:\n    pass",
     ),
-    (nothing_catches_everything_and_goes_on, "handlers.workers.relay", "try:\n    f()\nexcept:\n    g()"),
+    (
+        nothing_catches_everything_and_goes_on,
+        "payments_sandbox.workers.relay",
+        "try:\n    f()\nexcept:\n    g()",
+    ),
     (
         nothing_catches_everything_and_goes_on,
         "stacks.components.api",
@@ -339,63 +395,72 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (
         nothing_catches_everything_and_goes_on,
-        "handlers.adapters.sqlite.ledger",
+        "payments_sandbox.adapters.sqlite.ledger",
         "import contextlib\nwith contextlib.suppress(Exception):\n    f()",
     ),
-    (no_module_has_a_vague_name, "handlers.domain.utils", ""),
-    (no_module_has_a_vague_name, "handlers.http.helpers.json", ""),
-    (every_public_service_says_what_it_does, "handlers.services.payments", "def capture_payment(): ..."),
+    (no_module_has_a_vague_name, "payments_sandbox.domain.utils", ""),
+    (no_module_has_a_vague_name, "payments_sandbox.http.helpers.json", ""),
     (
         every_public_service_says_what_it_does,
-        "handlers.services.payments",
+        "payments_sandbox.services.payments",
+        "def capture_payment(): ...",
+    ),
+    (
+        every_public_service_says_what_it_does,
+        "payments_sandbox.services.payments",
         "async def capture_payment(): ...",
     ),
     (
         every_public_service_says_what_it_does,
-        "handlers.services.ports",
+        "payments_sandbox.services.ports",
         "class Store:\n    def get(self): ...",
     ),
 )
 
 # Look like breaches, and are none.
 SOUND: tuple[tuple[str, str], ...] = (
-    ("handlers.domain.money", "from handlers.domain import errors\nimport hashlib\nHALF = 7 // 2"),
     (
-        "handlers.domain.moments",
+        "payments_sandbox.domain.money",
+        "from payments_sandbox.domain import errors\nimport hashlib\nHALF = 7 // 2",
+    ),
+    (
+        "payments_sandbox.domain.moments",
         "from datetime import UTC, datetime\nEPOCH = datetime(1970, 1, 1, tzinfo=UTC)",
     ),
-    ("handlers.services.payments", "def _f(): ...\nclass _C:\n    def f(self): ..."),
-    ("handlers.services.payments", "time = clock\nNOW = time.time()"),
-    ("handlers.adapters.dynamodb.ledger", "import boto3\nfrom handlers.services.ports import Store"),
-    ("handlers.adapters.system.clock", "import time\nimport secrets\nNOW = time.time_ns()"),
-    ("handlers.settings", "import os\nDB = os.environ.get('DB')"),
-    ("handlers.bootstrap", "from handlers import http, adapters, settings"),
-    ("handlers.http.shim", "try:\n    f()\nexcept Exception:\n    g()"),
-    ("handlers.http.server", "import time\nSTARTED = time.monotonic()\nRATIO = 1 / 2\nHALF = 0.5"),
+    ("payments_sandbox.services.payments", "def _f(): ...\nclass _C:\n    def f(self): ..."),
+    ("payments_sandbox.services.payments", "time = clock\nNOW = time.time()"),
     (
-        "handlers.http.server",
+        "payments_sandbox.adapters.dynamodb.ledger",
+        "import boto3\nfrom payments_sandbox.services.ports import Store",
+    ),
+    ("payments_sandbox.adapters.system.clock", "import time\nimport secrets\nNOW = time.time_ns()"),
+    ("payments_sandbox.settings", "import os\nDB = os.environ.get('DB')"),
+    ("payments_sandbox.bootstrap", "from payments_sandbox import http, adapters, settings"),
+    ("payments_sandbox.http.shim", "try:\n    f()\nexcept Exception:\n    g()"),
+    ("payments_sandbox.http.server", "import time\nSTARTED = time.monotonic()\nRATIO = 1 / 2\nHALF = 0.5"),
+    (
+        "payments_sandbox.http.server",
         "try:\n    f()\nexcept Exception as error:\n    g()\n    raise Failed from error",
     ),
-    ("handlers.http.server", "try:\n    f()\nexcept (ValueError, KeyError):\n    pass"),
-    ("handlers.domain.commons", ""),
+    ("payments_sandbox.http.server", "try:\n    f()\nexcept (ValueError, KeyError):\n    pass"),
+    ("payments_sandbox.domain.commons", ""),
     (
         "tests.e2e.test_payments",
-        "import boto3\nimport random\nfrom handlers.http import call\nfrom stacks import api",
+        "import boto3\nimport random\nfrom payments_sandbox.http import call\nfrom stacks import api",
     ),
 )
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
     """Every Python module of the repository, with the name that it is imported by."""
-    for top in (
-        "handlers",
-        "stacks",
-        "tests",
-        "contracts",
-        "webhooks-verifier/python/src",
-        "webhooks-verifier",
+    for top, base in (
+        ("handlers", ROOT / "handlers"),
+        ("stacks", ROOT),
+        ("tests", ROOT),
+        ("contracts", ROOT),
+        ("webhooks-verifier/python/src", ROOT / "webhooks-verifier/python/src"),
+        ("webhooks-verifier", ROOT / "webhooks-verifier"),
     ):
-        base = ROOT / top if top.startswith("webhooks") else ROOT
         for path in sorted((ROOT / top).rglob("*.py")):
             parts = path.relative_to(base).with_suffix("").parts
             if "node_modules" in parts or (top == "webhooks-verifier" and "src" in parts):
@@ -414,7 +479,12 @@ def test_the_sources_keep_every_rule() -> None:
         module = _parse(name, path.read_text("utf-8"), is_package=path.name == "__init__.py")
         breaches += [f"{path.relative_to(ROOT)}:{breach}" for rule in RULES for breach in rule(module)]
     assert not breaches, "\n" + "\n".join(breaches)
-    assert {"handlers", "handlers.domain.errors", "handlers.services.ports", __name__} <= seen
+    assert {
+        "payments_sandbox",
+        "payments_sandbox.domain.errors",
+        "payments_sandbox.services.ports",
+        __name__,
+    } <= seen
 
 
 @pytest.mark.parametrize(("rule", "name", "source"), BROKEN)
@@ -424,8 +494,8 @@ def test_each_rule_sees_what_breaks_it(rule: Rule, name: str, source: str) -> No
 
 
 def test_a_module_without_docstring_is_seen() -> None:
-    assert list(every_module_says_what_it_is(_parse("handlers.domain.money", "import hashlib")))
-    assert list(every_module_says_what_it_is(_parse("handlers.domain.money", '"""  """')))
+    assert list(every_module_says_what_it_is(_parse("payments_sandbox.domain.money", "import hashlib")))
+    assert list(every_module_says_what_it_is(_parse("payments_sandbox.domain.money", '"""  """')))
 
 
 def test_no_rule_goes_without_an_example() -> None:

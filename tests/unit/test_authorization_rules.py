@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain import postings
-from handlers.domain.authorization import (
+from payments_sandbox.domain import postings
+from payments_sandbox.domain.authorization import (
     ENTRIES_MAX,
     VALIDITY_MS,
     Authorization,
@@ -21,7 +21,7 @@ from handlers.domain.authorization import (
     plan_refund,
     plan_void,
 )
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     AmountExceedsAuthorized,
     AmountExceedsCaptured,
     AmountTooLarge,
@@ -32,8 +32,8 @@ from handlers.domain.errors import (
     EntryLimitReached,
     StateConflict,
 )
-from handlers.domain.money import AMOUNT_MAX
-from handlers.domain.postings import (
+from payments_sandbox.domain.money import AMOUNT_MAX
+from payments_sandbox.domain.postings import (
     CARDHOLDER_AVAILABLE,
     CARDHOLDER_HELD,
     MERCHANT_RECEIVABLE,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.domain.card_search import DIGITS_MIN, holds_card_number, mask_card_numbers
-from handlers.domain.cards import brand_of, luhn_digit
-from handlers.domain.triggers import TEST_CARDS
+from payments_sandbox.domain.card_search import DIGITS_MIN, holds_card_number, mask_card_numbers
+from payments_sandbox.domain.cards import brand_of, luhn_digit
+from payments_sandbox.domain.triggers import TEST_CARDS
 
 OTHER_VISA = "4111111111111111"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.cards import (
+from payments_sandbox.domain.cards import (
     CardDetails,
     avs_result,
     brand_of,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from handlers.entrypoints.api_client import choose_api_key, is_loopback, parse_url
-from handlers.entrypoints.arguments import build_parser
-from handlers.entrypoints.cli import main
-from handlers.entrypoints.listen import derive_secret, parse_secret
-from handlers.entrypoints.pace import Pace
-from handlers.entrypoints.terminal import Terminal, amount_of, one_line
-from handlers.settings import ClientSettings, LocalSettings, SettingsError
+from payments_sandbox.entrypoints.api_client import choose_api_key, is_loopback, parse_url
+from payments_sandbox.entrypoints.arguments import build_parser
+from payments_sandbox.entrypoints.cli import main
+from payments_sandbox.entrypoints.listen import derive_secret, parse_secret
+from payments_sandbox.entrypoints.pace import Pace
+from payments_sandbox.entrypoints.terminal import Terminal, amount_of, one_line
+from payments_sandbox.settings import ClientSettings, LocalSettings, SettingsError
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 
@@ -191,7 +191,7 @@ def test_a_reader_that_leaves_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp
     def leave(*_: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr("handlers.entrypoints.trigger.list_recipes", leave)
+    monkeypatch.setattr("payments_sandbox.entrypoints.trigger.list_recipes", leave)
     with (tmp_path / "out").open("w") as out:
         monkeypatch.setattr("sys.stdout", out)
         assert main(["trigger", "--list"]) == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.entrypoints.api_client import ApiClient, CallFailed, Refused, Unreachable
+from payments_sandbox.entrypoints.api_client import ApiClient, CallFailed, Refused, Unreachable
 from tests.fakes import NOW_MS
 from tests.unit.cli_fakes import URL, World
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from handlers.domain.webhooks import sign
-from handlers.entrypoints.event_feed import ListedEvent
-from handlers.entrypoints.forwarding import body_of
-from handlers.entrypoints.listen import Listener
-from handlers.entrypoints.terminal import Terminal
+from payments_sandbox.domain.webhooks import sign
+from payments_sandbox.entrypoints.event_feed import ListedEvent
+from payments_sandbox.entrypoints.forwarding import body_of
+from payments_sandbox.entrypoints.listen import Listener
+from payments_sandbox.entrypoints.terminal import Terminal
 from tests.fakes import NOW_MS
 from tests.unit.cli_fakes import SECRET, Body, Naps, Receiver, World, forwarder_to, rendered
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 import yaml
 
-from handlers.domain.webhooks import EVENT_TYPES
-from handlers.entrypoints.terminal import Terminal
-from handlers.entrypoints.trigger import (
+from payments_sandbox.domain.webhooks import EVENT_TYPES
+from payments_sandbox.entrypoints.terminal import Terminal
+from payments_sandbox.entrypoints.trigger import (
     BOOLEAN_FIELDS,
     EVENTS,
     INTEGER_FIELDS,
@@ -17,9 +17,9 @@ from handlers.entrypoints.trigger import (
     list_recipes,
     parse_assignment,
 )
-from handlers.entrypoints.trigger_disputes import DISPUTE_RECIPES
-from handlers.entrypoints.trigger_run import CARD_DEFAULT, PATHS, Assignment, UsageError, set_fields
-from handlers.settings import contract_path
+from payments_sandbox.entrypoints.trigger_disputes import DISPUTE_RECIPES
+from payments_sandbox.entrypoints.trigger_run import CARD_DEFAULT, PATHS, Assignment, UsageError, set_fields
+from payments_sandbox.settings import contract_path
 from tests.unit.cli_fakes import PREFIXES, Json, Session
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.entrypoints.trigger_disputes import DISPUTE_RECIPES
-from handlers.entrypoints.trigger_run import UsageError
+from payments_sandbox.entrypoints.trigger_disputes import DISPUTE_RECIPES
+from payments_sandbox.entrypoints.trigger_run import UsageError
 from tests.unit.cli_fakes import FakePayments, Json, Session
 
 

@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.authorization import VALIDITY_MS
-from handlers.domain.errors import ClockNotAhead
-from handlers.domain.moments import DAY_MS, HOUR_MS
-from handlers.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_MS
-from handlers.services.accounts import (
+from payments_sandbox.domain.authorization import VALIDITY_MS
+from payments_sandbox.domain.errors import ClockNotAhead
+from payments_sandbox.domain.moments import DAY_MS, HOUR_MS
+from payments_sandbox.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_MS
+from payments_sandbox.services.accounts import (
     DEMO_ACCOUNT,
     DEMO_API_KEY,
     authenticate,
     create_api_key,
     ensure_demo_account,
 )
-from handlers.services.clocks import Advance, ClockReading, advance_clock, read_clock, reset_clock
-from handlers.services.controls import account_ports, change_controls
-from handlers.services.events import list_events
-from handlers.services.ports import CommitResult, Committed, Ports, Post, Record, Reply, Update
-from handlers.services.transactions import get_transaction
-from handlers.services.webhook_deliveries import list_deliveries
-from handlers.services.webhook_endpoints import create_endpoint, get_endpoint
+from payments_sandbox.services.clocks import Advance, ClockReading, advance_clock, read_clock, reset_clock
+from payments_sandbox.services.controls import account_ports, change_controls
+from payments_sandbox.services.events import list_events
+from payments_sandbox.services.ports import CommitResult, Committed, Ports, Post, Record, Reply, Update
+from payments_sandbox.services.transactions import get_transaction
+from payments_sandbox.services.webhook_deliveries import list_deliveries
+from payments_sandbox.services.webhook_endpoints import create_endpoint, get_endpoint
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import authorize, capture, id_of
 from tests.model.receivers import headers_of, reply

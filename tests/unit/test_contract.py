@@ -11,19 +11,19 @@ import yaml
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
-from handlers.domain.cards import brand_of
-from handlers.domain.disputes import REASONS, Status
-from handlers.domain.errors import SandboxError
-from handlers.domain.money import AMOUNT_MAX, EXPONENTS
-from handlers.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
-from handlers.domain.postings import LEDGER_ACCOUNTS
-from handlers.domain.triggers import RISK_LEVELS, parse_instruction
-from handlers.domain.version import VERSION
-from handlers.http import problems
-from handlers.services.clocks import WEBHOOK_ATTEMPT
-from handlers.services.due_work import WORK
-from handlers.services.trigger_table import PRECEDENCE, list_triggers
-from handlers.settings import contract_path
+from payments_sandbox.domain.cards import brand_of
+from payments_sandbox.domain.disputes import REASONS, Status
+from payments_sandbox.domain.errors import SandboxError
+from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
+from payments_sandbox.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
+from payments_sandbox.domain.postings import LEDGER_ACCOUNTS
+from payments_sandbox.domain.triggers import RISK_LEVELS, parse_instruction
+from payments_sandbox.domain.version import VERSION
+from payments_sandbox.http import problems
+from payments_sandbox.services.clocks import WEBHOOK_ATTEMPT
+from payments_sandbox.services.due_work import WORK
+from payments_sandbox.services.trigger_table import PRECEDENCE, list_triggers
+from payments_sandbox.settings import contract_path
 
 Json = dict[str, Any]
 CONTRACT: Json = yaml.safe_load(contract_path().read_text())

@@ -17,13 +17,13 @@ from typing import Any, cast
 
 import pytest
 
-from handlers.domain.errors import StoreUnavailable
-from handlers.domain.moments import DAY_MS, MINUTE_MS
-from handlers.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
-from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from handlers.services.controls import account_ports, change_controls
-from handlers.services.due_work import WORK, Work
-from handlers.services.ports import (
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS
+from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.controls import account_ports, change_controls
+from payments_sandbox.services.due_work import WORK, Work
+from payments_sandbox.services.ports import (
     DUE_KEY,
     Change,
     CommitResult,
@@ -36,13 +36,13 @@ from handlers.services.ports import (
     Record,
     Update,
 )
-from handlers.services.receiver_grader import make_test_event
-from handlers.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
-from handlers.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
-from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
-from handlers.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
-from handlers.workers import dispatcher as module
-from handlers.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
+from payments_sandbox.services.receiver_grader import make_test_event
+from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
+from payments_sandbox.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
+from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
+from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
+from payments_sandbox.workers import dispatcher as module
+from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
 from tests.model.receivers import Answer, Town, headers_of, reply

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.authorization import DISPUTES_MAX, ENTRIES_MAX
-from handlers.domain.disputes import Status
-from handlers.domain.errors import (
+from payments_sandbox.domain.authorization import DISPUTES_MAX, ENTRIES_MAX
+from payments_sandbox.domain.disputes import Status
+from payments_sandbox.domain.errors import (
     AmountExceedsCaptured,
     AmountExceedsDisputable,
     AuthorizationBusy,
@@ -23,18 +23,18 @@ from handlers.domain.errors import (
     SandboxError,
     TransactionNotFound,
 )
-from handlers.domain.moments import DAY_MS
-from handlers.services.dispute_deadlines import meet_deadline
-from handlers.services.dispute_records import Dispute
-from handlers.services.dispute_representations import render_dispute
-from handlers.services.disputes import get_dispute, list_disputes
-from handlers.services.entries import KEY_RETENTION_MS
-from handlers.services.events import list_events
-from handlers.services.ports import CommitResult, Index, Ports, Record, Stale, Update
-from handlers.services.representations import render_transaction
-from handlers.services.settlement_reports import get_report
-from handlers.services.settlements import list_settlements
-from handlers.services.transactions import get_transaction
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.services.dispute_deadlines import meet_deadline
+from payments_sandbox.services.dispute_records import Dispute
+from payments_sandbox.services.dispute_representations import render_dispute
+from payments_sandbox.services.disputes import get_dispute, list_disputes
+from payments_sandbox.services.entries import KEY_RETENTION_MS
+from payments_sandbox.services.events import list_events
+from payments_sandbox.services.ports import CommitResult, Index, Ports, Record, Stale, Update
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.settlement_reports import get_report
+from payments_sandbox.services.settlements import list_settlements
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
 from tests.model.disputes import (

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.documents import DISPUTES, render, render_tables
-from handlers.domain.disputes import (
+from payments_sandbox.domain.disputes import (
     CAUSES,
     DEADLINES_MS,
     OPENINGS,
@@ -17,7 +17,7 @@ from handlers.domain.disputes import (
     find_transition,
     network_reason_code,
 )
-from handlers.domain.webhooks import EVENT_TYPES
+from payments_sandbox.domain.webhooks import EVENT_TYPES
 
 INQUIRY = {Status.WARNING_NEEDS_RESPONSE, Status.WARNING_UNDER_REVIEW}
 FINAL = {Status.WARNING_CLOSED, Status.WON, Status.LOST}

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from handlers.services.dispute_representations import render_early_fraud_warning
-from handlers.services.early_fraud_warnings import list_early_fraud_warnings
-from handlers.services.events import list_events
-from handlers.services.ports import Ports
-from handlers.services.representations import render_transaction
-from handlers.services.transactions import get_transaction
+from payments_sandbox.services.dispute_representations import render_early_fraud_warning
+from payments_sandbox.services.early_fraud_warnings import list_early_fraud_warnings
+from payments_sandbox.services.events import list_events
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import FrozenClock, make_ports
 from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
 from tests.model.disputes import WARNING_NUMBER, all_disputes, captured, dispute

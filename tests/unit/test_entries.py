@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.authorization import VALIDITY_MS, Authorization, Movement, Totals
-from handlers.domain.errors import IdempotencyKeyReused
-from handlers.services import entries
-from handlers.services.entries import as_created, as_of, authorization_of, require_same_request, with_movement
-from handlers.services.ports import Record
+from payments_sandbox.domain.authorization import VALIDITY_MS, Authorization, Movement, Totals
+from payments_sandbox.domain.errors import IdempotencyKeyReused
+from payments_sandbox.services import entries
+from payments_sandbox.services.entries import (
+    as_created,
+    as_of,
+    authorization_of,
+    require_same_request,
+    with_movement,
+)
+from payments_sandbox.services.ports import Record
 from tests.fakes import NOW_MS, make_ports
 from tests.model.calls import DECLINED_NUMBER, authorize, capture, card_with, refund, void
 

@@ -12,21 +12,21 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from contracts.events.generate import DIRECTORY, DRAFT, event_schemas, text_of
-from handlers.bootstrap import BODY_BYTES_MAX, HANDLERS
-from handlers.domain.triggers import HEADER
-from handlers.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
-from handlers.http.app import HttpOptions, build_app
-from handlers.http.contract import load_contract
-from handlers.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.services.due_work import do_due_work
-from handlers.services.events import EVENT_PREFIX, Event, event_of, list_events
-from handlers.services.ports import Index, Ports, Record
-from handlers.services.receiver_grader import make_test_event
-from handlers.services.settlements import settle_on_demand
-from handlers.services.webhook_attempts import attempt_delivery
-from handlers.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
-from handlers.services.webhook_endpoints import create_endpoint
-from handlers.settings import contract_path
+from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
+from payments_sandbox.domain.triggers import HEADER
+from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.contract import load_contract
+from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.due_work import do_due_work
+from payments_sandbox.services.events import EVENT_PREFIX, Event, event_of, list_events
+from payments_sandbox.services.ports import Index, Ports, Record
+from payments_sandbox.services.receiver_grader import make_test_event
+from payments_sandbox.services.settlements import settle_on_demand
+from payments_sandbox.services.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
+from payments_sandbox.services.webhook_endpoints import create_endpoint
+from payments_sandbox.settings import contract_path
 from tests.e2e.infra.contract import Contract
 from tests.fakes import MemoryStore, make_ports
 from tests.integration.http_contract import ask

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.errors import EventNotFound, InvalidRequest
-from handlers.domain.moments import DAY_MS, format_moment
-from handlers.domain.webhooks import EVENT_KINDS, EVENT_TYPES
-from handlers.services.events import VISIBLE_MS, Event, event_of, get_event, is_event, list_events
-from handlers.services.inboxes import create_inbox
-from handlers.services.ports import Ports, Record
-from handlers.services.representations import render_transaction
-from handlers.services.webhook_endpoints import create_endpoint
+from payments_sandbox.domain.errors import EventNotFound, InvalidRequest
+from payments_sandbox.domain.moments import DAY_MS, format_moment
+from payments_sandbox.domain.webhooks import EVENT_KINDS, EVENT_TYPES
+from payments_sandbox.services.events import VISIBLE_MS, Event, event_of, get_event, is_event, list_events
+from payments_sandbox.services.inboxes import create_inbox
+from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.webhook_endpoints import create_endpoint
 from tests.fakes import NOW_MS, FrozenClock
 from tests.model.calls import (
     ACCOUNT,

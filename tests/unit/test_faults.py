@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.domain.errors import InvalidRequest, StoreUnavailable
-from handlers.domain.faults import KINDS, LATENCY_MS_MAX, RETRY_AFTER_S_MAX, Fault, Rule, parse_fault
-from handlers.services import accounts, faults
-from handlers.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.services.controls import get_controls
-from handlers.services.ports import CommitResult, Ports, Record, Stale, Update
+from payments_sandbox.domain.errors import InvalidRequest, StoreUnavailable
+from payments_sandbox.domain.faults import KINDS, LATENCY_MS_MAX, RETRY_AFTER_S_MAX, Fault, Rule, parse_fault
+from payments_sandbox.services import accounts, faults
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.controls import get_controls
+from payments_sandbox.services.ports import CommitResult, Ports, Record, Stale, Update
 from tests.fakes import MemoryStore, make_ports
 from tests.unit.test_contract import CONTRACT, SCHEMAS
 
@@ -113,7 +113,7 @@ def test_every_kind_that_is_listed_has_an_example_in_the_grammar() -> None:
 
 
 def test_the_operations_that_can_fail_are_those_that_take_the_header() -> None:
-    from handlers.http.faults import OPERATIONS
+    from payments_sandbox.http.faults import OPERATIONS
 
     taking = {}
     for item in CONTRACT["paths"].values():

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from handlers.http.app import validate_contract
-from handlers.http.contract import ContractError, load_contract, read_operations, resolve
-from handlers.http.routing import Router
+from payments_sandbox.http.app import validate_contract
+from payments_sandbox.http.contract import ContractError, load_contract, read_operations, resolve
+from payments_sandbox.http.routing import Router
 from tests.integration.http_contract import CONTRACT
 
 YAML = """

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from handlers.bootstrap import HANDLERS
-from handlers.http import late
-from handlers.http.call import Answer, Call
-from handlers.http.late import LateHandler, load_handlers
+from payments_sandbox.bootstrap import HANDLERS
+from payments_sandbox.http import late
+from payments_sandbox.http.call import Answer, Call
+from payments_sandbox.http.late import LateHandler, load_handlers
 from tests.fakes import make_ports
 
 

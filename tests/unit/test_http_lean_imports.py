@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from handlers.entrypoints.lean_imports import LEFT_OUT, NotLoadedError, lean_imports
-from handlers.entrypoints.prepare_contract import prepare_contract
+from payments_sandbox.entrypoints.lean_imports import LEFT_OUT, NotLoadedError, lean_imports
+from payments_sandbox.entrypoints.prepare_contract import prepare_contract
 from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of
 
@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 START = """
 import json, sys
-from handlers.entrypoints.lean_imports import LEFT_OUT, lean_imports
+from payments_sandbox.entrypoints.lean_imports import LEFT_OUT, lean_imports
 with lean_imports():
-    import handlers.http.app
+    import payments_sandbox.http.app
     import mangum
 loaded = [name for name in LEFT_OUT if name in sys.modules]
 from tests.integration.http_contract import AUTHORIZE, make_app, post_json
@@ -52,8 +52,8 @@ def test_the_app_starts_and_answers_without_what_is_left_out() -> None:
 
 LAMBDA = """
 import gc, json, sys
-from handlers.entrypoints.lambda_api import handler
-from handlers.entrypoints.lean_imports import LEFT_OUT
+from payments_sandbox.entrypoints.lambda_api import handler
+from payments_sandbox.entrypoints.lean_imports import LEFT_OUT
 from tests.load.samples import ACCEPTED, LambdaContext, gateway_event
 
 def ask(method, path):
@@ -62,7 +62,7 @@ def ask(method, path):
     return handler(event, LambdaContext())["statusCode"]
 
 def late():
-    return [name for name in ("handlers.http.health", "handlers.http.events") if name in sys.modules]
+    return [name for name in ("payments_sandbox.http.health", "payments_sandbox.http.events") if name in sys.modules]
 
 answers = [ask("POST", "/v1/authorize"), ask("GET", "/v1/events/evt_1"), late(), ask("GET", "/v1/health"), late()]
 print(json.dumps([answers, [name for name in LEFT_OUT if name in sys.modules]]))
@@ -84,7 +84,7 @@ def test_the_lambda_function_starts_without_it_too_and_its_client_works(tmp_path
     )
     assert done.returncode == 0, done.stderr
     answers, collector = done.stdout.splitlines()
-    assert json.loads(answers) == [[401, 401, [], 503, ["handlers.http.health"]], []]
+    assert json.loads(answers) == [[401, 401, [], 503, ["payments_sandbox.http.health"]], []]
     assert collector == "True True", "the garbage collector works again, but not on what the start has built"
 
 

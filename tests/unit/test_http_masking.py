@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.http.masking import NAME_LENGTH_MAX, json_pointer, mask_digits, safe_name
+from payments_sandbox.http.masking import NAME_LENGTH_MAX, json_pointer, mask_digits, safe_name
 
 
 @pytest.mark.parametrize(

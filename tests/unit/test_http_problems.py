@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     ApiKeyMissing,
     FieldError,
     Quota,
@@ -14,7 +14,7 @@ from handlers.domain.errors import (
     StoreUnavailable,
     TransactionNotFound,
 )
-from handlers.http.problems import (
+from payments_sandbox.http.problems import (
     ERRORS_MAX,
     STATUS,
     InternalError,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from handlers.http.schemas import Schemas
+from payments_sandbox.http.schemas import Schemas
 
 SECRET = "4242424242424242"
 

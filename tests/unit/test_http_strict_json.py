@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.http.problems import MalformedJson
-from handlers.http.strict_json import (
+from payments_sandbox.http.problems import MalformedJson
+from payments_sandbox.http.strict_json import (
     DEPTH_MAX,
     INTEGER_MAX,
     Document,
@@ -152,7 +152,7 @@ def test_the_quick_parser_and_the_close_one_agree_on_what_is_no_object(raw: byte
 
 
 def test_an_ordinary_body_needs_the_quick_parser_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("handlers.http.strict_json._parse_closely")
+    monkeypatch.delattr("payments_sandbox.http.strict_json._parse_closely")
     body = {
         "amount": 1000,
         "final": True,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.ids import (
+from payments_sandbox.domain.ids import (
     OBJECT_PREFIXES,
     PREFIXES,
     acquirer_reference,
@@ -19,8 +19,8 @@ from handlers.domain.ids import (
     identify_object,
     retrieval_reference,
 )
-from handlers.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
-from handlers.services.ports import Ports
+from payments_sandbox.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
+from payments_sandbox.services.ports import Ports
 from tests.fakes import LEDGER_SECRET, NOW_MS, MemoryStore, make_ports
 
 OTHER_SECRET = bytes(32)

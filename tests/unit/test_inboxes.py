@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.domain.errors import InboxLimitReached, InboxNotFound, InvalidRequest
-from handlers.domain.moments import DAY_MS, MINUTE_MS
-from handlers.services.inboxes import (
+from payments_sandbox.domain.errors import InboxLimitReached, InboxNotFound, InvalidRequest
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS
+from payments_sandbox.services.inboxes import (
     INBOXES_MAX,
     LIFETIME_MS,
     MESSAGES_MAX,
@@ -18,8 +18,8 @@ from handlers.services.inboxes import (
     list_messages,
     receive,
 )
-from handlers.services.ports import Ports, Update
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.services.ports import Ports, Update
+from payments_sandbox.services.webhook_endpoints import (
     Changes,
     create_endpoint,
     delete_endpoint,

@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
 
-from handlers.adapters.apigateway.client import create_client
-from handlers.adapters.apigateway.key_registry import GatewayKeyRegistry
-from handlers.domain.errors import StoreUnavailable
+from payments_sandbox.adapters.apigateway.client import create_client
+from payments_sandbox.adapters.apigateway.key_registry import GatewayKeyRegistry
+from payments_sandbox.domain.errors import StoreUnavailable
 
 SECRET = "sk_test_" + "a" * 32
 KEY_ID = "key_0123456789abcdef"

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.adapters.system.limiter import SECOND_NS, TokenBucketLimiter
-from handlers.adapters.system.principals import TTL_MS, RecentPrincipals
-from handlers.adapters.system.randomness import SystemRandomness
-from handlers.domain.errors import Quota, RateLimitExceeded
-from handlers.domain.plans import PLANS, Plan
-from handlers.services.ports import Principal
+from payments_sandbox.adapters.system.limiter import SECOND_NS, TokenBucketLimiter
+from payments_sandbox.adapters.system.principals import TTL_MS, RecentPrincipals
+from payments_sandbox.adapters.system.randomness import SystemRandomness
+from payments_sandbox.domain.errors import Quota, RateLimitExceeded
+from payments_sandbox.domain.plans import PLANS, Plan
+from payments_sandbox.services.ports import Principal
 from tests.fakes import FrozenClock
 
 

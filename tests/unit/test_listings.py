@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers.domain.errors import InvalidRequest
-from handlers.services.listings import (
+from payments_sandbox.domain.errors import InvalidRequest
+from payments_sandbox.services.listings import (
     SCAN_MAX,
     SCAN_PAGE,
     ListingPage,
@@ -17,7 +17,7 @@ from handlers.services.listings import (
     encode_cursor,
     walk,
 )
-from handlers.services.ports import Index, Position, Record
+from payments_sandbox.services.ports import Index, Position, Record
 from tests.fakes import NOW_MS, MemoryStore, make_ports
 from tests.model.stores import CountingStore
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain import moments
-from handlers.domain.moments import DAY_MS, format_moment, parse_moment
+from payments_sandbox.domain import moments
+from payments_sandbox.domain.moments import DAY_MS, format_moment, parse_moment
 
 YEAR_1_MS = -62_135_596_800_000
 YEAR_9999_END_MS = 253_402_300_799_999

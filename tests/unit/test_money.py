@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.money import AMOUNT_MAX, EXPONENTS, format_amount
+from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS, format_amount
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from iso8583.specs import default as library_dialect
 
-from handlers.adapters.iso8583.packer import Iso8583Packer
-from handlers.domain.cards import CardDetails
-from handlers.domain.errors import TransactionNotFound
-from handlers.domain.ids import PREFIXES, TransactionId
-from handlers.domain.iso8583 import ELEMENTS, DataElement, Message, make_message, response_type
-from handlers.domain.money import AMOUNT_MAX, EXPONENTS, NUMERIC_CODES
-from handlers.domain.network import MESSAGE_TYPES, RESPONSE_CODES
-from handlers.services import payments
-from handlers.services.controls import at_moment
-from handlers.services.expiries import expire_authorization
-from handlers.services.network_messages import get_network_messages, render_network_messages
-from handlers.services.payments import Authorize, Operation
-from handlers.services.ports import Ports, Record
+from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.errors import TransactionNotFound
+from payments_sandbox.domain.ids import PREFIXES, TransactionId
+from payments_sandbox.domain.iso8583 import ELEMENTS, DataElement, Message, make_message, response_type
+from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS, NUMERIC_CODES
+from payments_sandbox.domain.network import MESSAGE_TYPES, RESPONSE_CODES
+from payments_sandbox.services import payments
+from payments_sandbox.services.controls import at_moment
+from payments_sandbox.services.expiries import expire_authorization
+from payments_sandbox.services.network_messages import get_network_messages, render_network_messages
+from payments_sandbox.services.payments import Authorize, Operation
+from payments_sandbox.services.ports import Ports, Record
 from tests.fakes import NOW_MS, make_ports
 
 ACCOUNT = "acct_one"

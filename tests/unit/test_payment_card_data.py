@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     FieldError,
     InvalidRequest,
 )
-from handlers.domain.ids import TransactionId
-from handlers.services import payments
-from handlers.services.payments import Authorize, Operation
-from handlers.services.ports import Ports
+from payments_sandbox.domain.ids import TransactionId
+from payments_sandbox.services import payments
+from payments_sandbox.services.payments import Authorize, Operation
+from payments_sandbox.services.ports import Ports
 from tests.fakes import MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,

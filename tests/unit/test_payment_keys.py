@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.authorization import VALIDITY_MS, Totals
-from handlers.domain.errors import (
+from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
+from payments_sandbox.domain.errors import (
     AmountExceedsAuthorized,
     AmountTooLarge,
     AuthorizationNotCapturable,
@@ -21,10 +21,10 @@ from handlers.domain.errors import (
     SandboxError,
     TransactionNotFound,
 )
-from handlers.domain.money import AMOUNT_MAX
-from handlers.services import payments
-from handlers.services.entries import KEY_RETENTION_MS
-from handlers.services.ports import Ports
+from payments_sandbox.domain.money import AMOUNT_MAX
+from payments_sandbox.services import payments
+from payments_sandbox.services.entries import KEY_RETENTION_MS
+from payments_sandbox.services.ports import Ports
 from tests.fakes import FrozenClock, MemoryStore
 from tests.model.calls import (
     ACCOUNT,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.authorization import VALIDITY_MS, Totals
-from handlers.domain.errors import (
+from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
+from payments_sandbox.domain.errors import (
     AmountExceedsCaptured,
     AuthorizationBusy,
     AuthorizationNotCapturable,
@@ -14,8 +14,8 @@ from handlers.domain.errors import (
     IdempotencyKeyReused,
     StateConflict,
 )
-from handlers.services.payments import RACES_MAX, Outcome
-from handlers.services.transactions import get_transaction
+from payments_sandbox.services.payments import RACES_MAX, Outcome
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,

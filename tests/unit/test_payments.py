@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from handlers.domain.authorization import VALIDITY_MS, Totals
-from handlers.domain.errors import (
+from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
+from payments_sandbox.domain.errors import (
     AmountExceedsAuthorized,
     AmountExceedsCaptured,
     AmountTooLarge,
@@ -19,14 +19,14 @@ from handlers.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
-from handlers.domain.ids import identify_card
-from handlers.domain.money import AMOUNT_MAX
-from handlers.domain.settlement import next_cutoff
-from handlers.services.payments import Outcome
-from handlers.services.ports import Ports
-from handlers.services.representations import render_transaction
-from handlers.services.transactions import get_transaction
-from handlers.services.trigger_table import TriggerRow, list_triggers
+from payments_sandbox.domain.ids import identify_card
+from payments_sandbox.domain.money import AMOUNT_MAX
+from payments_sandbox.domain.settlement import next_cutoff
+from payments_sandbox.services.payments import Outcome
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.transactions import get_transaction
+from payments_sandbox.services.trigger_table import TriggerRow, list_triggers
 from tests.fakes import LEDGER_SECRET, NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,

@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
-from handlers.domain.errors import WebhookEndpointNotFound
-from handlers.domain.moments import SECOND_MS
-from handlers.services.ports import Ports, Post, Reply
-from handlers.services.receiver_grader import PROBE_TIMEOUT_MS, Grade, grade_receiver
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.domain.errors import WebhookEndpointNotFound
+from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.services.ports import Ports, Post, Reply
+from payments_sandbox.services.receiver_grader import PROBE_TIMEOUT_MS, Grade, grade_receiver
+from payments_sandbox.services.webhook_endpoints import (
     Changes,
     Chaos,
     create_endpoint,

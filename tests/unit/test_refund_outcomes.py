@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.moments import MINUTE_MS
-from handlers.services.entries import with_settlement
-from handlers.services.events import event_of, list_events
-from handlers.services.ports import Index, Ports, Record, Stale, Update
-from handlers.services.refund_outcomes import decide_outcome
-from handlers.services.representations import render_transaction
-from handlers.services.transactions import Filter, get_transaction, list_transactions
+from payments_sandbox.domain.moments import MINUTE_MS
+from payments_sandbox.services.entries import with_settlement
+from payments_sandbox.services.events import event_of, list_events
+from payments_sandbox.services.ports import Index, Ports, Record, Stale, Update
+from payments_sandbox.services.refund_outcomes import decide_outcome
+from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.services.transactions import Filter, get_transaction, list_transactions
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, authorize, capture, card_with, id_of, refund
 from tests.model.disputes import FAILING_REFUND_NUMBER, PENDING_REFUND_NUMBER, captured, dispute, pass_time

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
-from handlers.domain.errors import StateConflict
-from handlers.services import accounts
-from handlers.services.ports import Ports
-from handlers.services.representations import (
+from payments_sandbox.domain.errors import StateConflict
+from payments_sandbox.services import accounts
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import (
     render_account,
     render_api_key,
     render_card_summary,
@@ -23,8 +23,8 @@ from handlers.services.representations import (
     render_new_api_key,
     render_transaction,
 )
-from handlers.services.transactions import get_card, get_transaction
-from handlers.settings import contract_path
+from payments_sandbox.services.transactions import get_card, get_transaction
+from payments_sandbox.settings import contract_path
 from tests.fakes import FrozenClock, make_ports
 from tests.model.calls import (
     ACCOUNT,

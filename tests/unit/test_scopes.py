@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.domain.cards import CardDetails
-from handlers.domain.errors import TransactionNotFound
-from handlers.services import payments, transactions
-from handlers.services.controls import Controls, with_controls
-from handlers.services.payments import Authorize
-from handlers.services.ports import DUE_KEY, Committed, Index, Ports, Position, Record, Update
-from handlers.services.scopes import ScopedStore, own_record, scope_of, stored_id
-from handlers.services.transactions import Filter
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.errors import TransactionNotFound
+from payments_sandbox.services import payments, transactions
+from payments_sandbox.services.controls import Controls, with_controls
+from payments_sandbox.services.payments import Authorize
+from payments_sandbox.services.ports import DUE_KEY, Committed, Index, Ports, Position, Record, Update
+from payments_sandbox.services.scopes import ScopedStore, own_record, scope_of, stored_id
+from payments_sandbox.services.transactions import Filter
 from tests.fakes import NOW_MS, MemoryStore, make_ports
 
 ACCOUNT = "acct_one"

@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from moto import mock_aws
 
-from handlers.adapters.kms.client import create_client
-from handlers.adapters.kms.secret_box import KmsSecretBox
-from handlers.adapters.system.secret_box import FileSecretBox, SealedSecretUnreadable, from_text
-from handlers.domain.errors import StoreUnavailable
+from payments_sandbox.adapters.kms.client import create_client
+from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
+from payments_sandbox.adapters.system.secret_box import FileSecretBox, SealedSecretUnreadable, from_text
+from payments_sandbox.domain.errors import StoreUnavailable
 
 KEY = bytes(range(32))
 SECRET = b"the secret of an endpoint"
@@ -287,7 +287,7 @@ def test_the_client_gives_up_within_seconds() -> None:
 
 def test_neither_boto3_nor_cryptography_is_loaded_before_it_is_needed() -> None:
     program = (
-        "import sys, handlers.adapters.kms.secret_box, handlers.adapters.system.secret_box\n"
+        "import sys, payments_sandbox.adapters.kms.secret_box, payments_sandbox.adapters.system.secret_box\n"
         "print(sorted({'boto3', 'botocore', 'cryptography'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

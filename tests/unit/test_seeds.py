@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.cards import CardDetails
-from handlers.domain.errors import InvalidRequest
-from handlers.domain.faults import Rule
-from handlers.domain.ids import TransactionId
-from handlers.services import accounts, faults, payments, webhook_endpoints, worlds
-from handlers.services.accounts import authenticate
-from handlers.services.controls import account_ports, get_controls
-from handlers.services.events import event_of
-from handlers.services.payments import Authorize, Operation
-from handlers.services.ports import Ports
-from handlers.services.representations import render_account, render_transaction
-from handlers.services.webhook_deliveries import plan_deliveries
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.errors import InvalidRequest
+from payments_sandbox.domain.faults import Rule
+from payments_sandbox.domain.ids import TransactionId
+from payments_sandbox.services import accounts, faults, payments, webhook_endpoints, worlds
+from payments_sandbox.services.accounts import authenticate
+from payments_sandbox.services.controls import account_ports, get_controls
+from payments_sandbox.services.events import event_of
+from payments_sandbox.services.payments import Authorize, Operation
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_account, render_transaction
+from payments_sandbox.services.webhook_deliveries import plan_deliveries
 from tests.fakes import LEDGER_SECRET, FrozenClock, SeededRandomness, make_ports
 
 VISA = "4242424242424242"

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.domain import postings
-from handlers.domain.discrepancies import EXPLANATIONS, plant
-from handlers.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
-from handlers.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
-from handlers.domain.money import AMOUNT_MAX, EXPONENTS
-from handlers.domain.settlement import (
+from payments_sandbox.domain import postings
+from payments_sandbox.domain.discrepancies import EXPLANATIONS, plant
+from payments_sandbox.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
+from payments_sandbox.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
+from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
+from payments_sandbox.domain.settlement import (
     DAY_MINUTES,
     FEE_ADJUSTMENT,
     Line,

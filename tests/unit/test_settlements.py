@@ -6,27 +6,27 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     AccountBusy,
     InvalidRequest,
     SettlementInProgress,
     SettlementNotFound,
     StoreUnavailable,
 )
-from handlers.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, format_moment, parse_moment
-from handlers.domain.postings import MERCHANT_RECEIVABLE, balance_of
-from handlers.services import settlement_records, settlements
-from handlers.services.accounts import create_account
-from handlers.services.controls import get_controls, with_controls
-from handlers.services.due_work import WORK, do_due_work
-from handlers.services.events import Event, list_events
-from handlers.services.ports import CommitResult, Index, Ports, Record, Stale, Update
-from handlers.services.representations import render_settlement, render_transaction
-from handlers.services.settlement_records import LINES_MAX, Settlement
-from handlers.services.settlement_reports import get_report
-from handlers.services.settlement_schedule import change_schedule, get_schedule
-from handlers.services.settlements import get_settlement, list_settlements, settle_on_demand
-from handlers.services.transactions import get_transaction
+from payments_sandbox.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, format_moment, parse_moment
+from payments_sandbox.domain.postings import MERCHANT_RECEIVABLE, balance_of
+from payments_sandbox.services import settlement_records, settlements
+from payments_sandbox.services.accounts import create_account
+from payments_sandbox.services.controls import get_controls, with_controls
+from payments_sandbox.services.due_work import WORK, do_due_work
+from payments_sandbox.services.events import Event, list_events
+from payments_sandbox.services.ports import CommitResult, Index, Ports, Record, Stale, Update
+from payments_sandbox.services.representations import render_settlement, render_transaction
+from payments_sandbox.services.settlement_records import LINES_MAX, Settlement
+from payments_sandbox.services.settlement_reports import get_report
+from payments_sandbox.services.settlement_schedule import change_schedule, get_schedule
+from payments_sandbox.services.settlements import get_settlement, list_settlements, settle_on_demand
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,

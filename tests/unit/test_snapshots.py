@@ -7,31 +7,39 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.cards import CardDetails
-from handlers.domain.errors import (
+from payments_sandbox.domain.cards import CardDetails
+from payments_sandbox.domain.errors import (
     AccountBusy,
     SnapshotLimitReached,
     SnapshotNotFound,
     SnapshotTooLarge,
     TransactionNotFound,
 )
-from handlers.domain.faults import Rule
-from handlers.domain.ids import TransactionId
-from handlers.domain.moments import DAY_MS
-from handlers.services import events, faults, payments, snapshots, transactions, webhook_endpoints, worlds
-from handlers.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
-from handlers.services.controls import account_ports, change_controls, get_controls
-from handlers.services.due_work import do_due_work
-from handlers.services.payments import Authorize, Operation
-from handlers.services.ports import CommitResult, Index, Ports, Record, Update
-from handlers.services.representations import render_family
-from handlers.services.scopes import own_record
-from handlers.services.settlement_records import Settlement
-from handlers.services.settlement_reports import get_report
-from handlers.services.settlements import settle_on_demand
-from handlers.services.snapshots import Snapshot
-from handlers.services.transactions import Filter
-from handlers.services.webhook_deliveries import list_deliveries, plan_deliveries
+from payments_sandbox.domain.faults import Rule
+from payments_sandbox.domain.ids import TransactionId
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.services import (
+    events,
+    faults,
+    payments,
+    snapshots,
+    transactions,
+    webhook_endpoints,
+    worlds,
+)
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.controls import account_ports, change_controls, get_controls
+from payments_sandbox.services.due_work import do_due_work
+from payments_sandbox.services.payments import Authorize, Operation
+from payments_sandbox.services.ports import CommitResult, Index, Ports, Record, Update
+from payments_sandbox.services.representations import render_family
+from payments_sandbox.services.scopes import own_record
+from payments_sandbox.services.settlement_records import Settlement
+from payments_sandbox.services.settlement_reports import get_report
+from payments_sandbox.services.settlements import settle_on_demand
+from payments_sandbox.services.snapshots import Snapshot
+from payments_sandbox.services.transactions import Filter
+from payments_sandbox.services.webhook_deliveries import list_deliveries, plan_deliveries
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 
 VISA = "4242424242424242"

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.authorization import VALIDITY_MS, Totals
-from handlers.domain.errors import CardNotFound, FieldError, InvalidRequest, TransactionNotFound
-from handlers.domain.moments import DAY_MS
-from handlers.services import accounts
-from handlers.services.entries import Entry
-from handlers.services.listings import SCAN_MAX, SCAN_PAGE, decode_cursor, encode_cursor
-from handlers.services.payments import Outcome
-from handlers.services.ports import Ports, Position, Record
-from handlers.services.transactions import Filter, get_card, get_transaction, list_transactions
+from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
+from payments_sandbox.domain.errors import CardNotFound, FieldError, InvalidRequest, TransactionNotFound
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.services import accounts
+from payments_sandbox.services.entries import Entry
+from payments_sandbox.services.listings import SCAN_MAX, SCAN_PAGE, decode_cursor, encode_cursor
+from payments_sandbox.services.payments import Outcome
+from payments_sandbox.services.ports import Ports, Position, Record
+from payments_sandbox.services.transactions import Filter, get_card, get_transaction, list_transactions
 from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
 from tests.model.calls import (
     ACCOUNT,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.domain.errors import FieldError, InvalidSimulation
-from handlers.domain.network import Decline, decline_for
-from handlers.domain.triggers import (
+from payments_sandbox.domain.errors import FieldError, InvalidSimulation
+from payments_sandbox.domain.network import Decline, decline_for
+from payments_sandbox.domain.triggers import (
     NO_TRIGGER,
     TEST_CARDS,
     Decision,
@@ -26,7 +26,7 @@ from handlers.domain.triggers import (
     decline_for_amount,
     parse_instruction,
 )
-from handlers.services.trigger_table import list_triggers
+from payments_sandbox.services.trigger_table import list_triggers
 from tests.model.calls import card_with
 
 ADDRESS = {"line1": "1 Main Street", "postal_code": "10115"}

@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.adapters.webhooks.addresses import AddressPolicy, AddressRefused, NameNotResolved, resolve
-from handlers.domain.webhook_urls import URL_CHARACTERS_MAX, UrlFault, is_public, split_url, url_fault
+from payments_sandbox.adapters.webhooks.addresses import (
+    AddressPolicy,
+    AddressRefused,
+    NameNotResolved,
+    resolve,
+)
+from payments_sandbox.domain.webhook_urls import URL_CHARACTERS_MAX, UrlFault, is_public, split_url, url_fault
 
 PUBLIC = AddressPolicy()
 EMBEDDED = AddressPolicy(loopback=True)

@@ -6,16 +6,16 @@ from itertools import pairwise
 
 import pytest
 
-from handlers.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
-from handlers.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_MS, TIMEOUT_MS
-from handlers.services.ports import Post, Reply
-from handlers.services.webhook_attempts import DROPPED, attempt_delivery
-from handlers.services.webhook_deliveries import (
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
+from payments_sandbox.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_MS, TIMEOUT_MS
+from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.webhook_attempts import DROPPED, attempt_delivery
+from payments_sandbox.services.webhook_deliveries import (
     REORDER_MAX_MS,
     plan_deliveries,
     redeliver,
 )
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.services.webhook_endpoints import (
     Chaos,
     rotate_secret,
 )

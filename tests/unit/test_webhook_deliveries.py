@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     InvalidRequest,
     WebhookDeliveryNotFound,
     WebhookEndpointDisabled,
     WebhookEndpointNotFound,
 )
-from handlers.domain.webhooks import ATTEMPTS_MAX
-from handlers.services.events import event_of
-from handlers.services.ports import Post, Reply
-from handlers.services.receiver_grader import make_test_event
-from handlers.services.webhook_deliveries import (
+from payments_sandbox.domain.webhooks import ATTEMPTS_MAX
+from payments_sandbox.services.events import event_of
+from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.receiver_grader import make_test_event
+from payments_sandbox.services.webhook_deliveries import (
     CANCELLED_AT_ONCE,
     cancel_deliveries,
     get_delivery,
@@ -25,8 +25,8 @@ from handlers.services.webhook_deliveries import (
     redeliver,
     redeliver_failures,
 )
-from handlers.services.webhook_delivery_records import ATTEMPTS_KEPT, Delivery
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.services.webhook_delivery_records import ATTEMPTS_KEPT, Delivery
+from payments_sandbox.services.webhook_endpoints import (
     create_endpoint,
     delete_endpoint,
     list_records,
@@ -151,7 +151,7 @@ def test_a_long_backlog_is_cancelled_a_thousand_at_a_time_and_the_rest_when_due(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert CANCELLED_AT_ONCE == 1_000
-    monkeypatch.setattr("handlers.services.webhook_deliveries.CANCELLED_AT_ONCE", 3)
+    monkeypatch.setattr("payments_sandbox.services.webhook_deliveries.CANCELLED_AT_ONCE", 3)
     planned = []
     for _ in range(5):
         shop.clock.advance(ms=1)

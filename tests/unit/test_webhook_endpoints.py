@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.adapters.system.secret_box import FileSecretBox
-from handlers.domain.errors import (
+from payments_sandbox.adapters.system.secret_box import FileSecretBox
+from payments_sandbox.domain.errors import (
     AccountBusy,
     InvalidRequest,
     SecretRotationInProgress,
     WebhookEndpointLimitReached,
     WebhookEndpointNotFound,
 )
-from handlers.domain.moments import DAY_MS, format_moment
-from handlers.domain.webhooks import format_secret
-from handlers.services.ports import Ports, Record, Update
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.domain.moments import DAY_MS, format_moment
+from payments_sandbox.domain.webhooks import format_secret
+from payments_sandbox.services.ports import Ports, Record, Update
+from payments_sandbox.services.webhook_endpoints import (
     ENDPOINTS_MAX,
     KIND,
     Changes,

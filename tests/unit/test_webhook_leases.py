@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.errors import (
+from payments_sandbox.domain.errors import (
     StoreUnavailable,
 )
-from handlers.domain.webhooks import TIMEOUT_MS
-from handlers.services.events import event_of
-from handlers.services.ports import CommitResult, Post, Record, Reply, Update
-from handlers.services.webhook_attempts import LEASE_MS, attempt_delivery
-from handlers.services.webhook_deliveries import (
+from payments_sandbox.domain.webhooks import TIMEOUT_MS
+from payments_sandbox.services.events import event_of
+from payments_sandbox.services.ports import CommitResult, Post, Record, Reply, Update
+from payments_sandbox.services.webhook_attempts import LEASE_MS, attempt_delivery
+from payments_sandbox.services.webhook_deliveries import (
     plan_deliveries,
 )
-from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
-from handlers.services.webhook_endpoints import (
+from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
+from payments_sandbox.services.webhook_endpoints import (
     create_endpoint,
     get_endpoint,
 )

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handlers.adapters.webhooks import connections
-from handlers.adapters.webhooks.addresses import AddressRefused, NameNotResolved
-from handlers.adapters.webhooks.connections import Connection, Origin, connect
-from handlers.adapters.webhooks.exchange import (
+from payments_sandbox.adapters.webhooks import connections
+from payments_sandbox.adapters.webhooks.addresses import AddressRefused, NameNotResolved
+from payments_sandbox.adapters.webhooks.connections import Connection, Origin, connect
+from payments_sandbox.adapters.webhooks.exchange import (
     Answer,
     ConnectionClosed,
     MalformedResponse,
     exchange,
     request_of,
 )
-from handlers.adapters.webhooks.sender import HttpSender, _word
-from handlers.domain.webhook_urls import UrlFault, split_url
-from handlers.services.ports import Post, Reply
+from payments_sandbox.adapters.webhooks.sender import HttpSender, _word
+from payments_sandbox.domain.webhook_urls import UrlFault, split_url
+from payments_sandbox.services.ports import Post, Reply
 
 ORIGIN = Origin("https", "receiver.example", 443)
 URL = "https://receiver.example/hook"

@@ -10,9 +10,9 @@ import standardwebhooks
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handlers.domain import webhooks
-from handlers.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
-from handlers.domain.webhooks import (
+from payments_sandbox.domain import webhooks
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
+from payments_sandbox.domain.webhooks import (
     ATTEMPTS_MAX,
     EVENT_KINDS,
     EVENT_TYPES,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from handlers.adapters.sns.publisher import SnsPublisher
-from handlers.adapters.sqs.batches import PAUSES_S, send_entries
-from handlers.adapters.sqs.queue import SqsDeliveryQueue
+from payments_sandbox.adapters.sns.publisher import SnsPublisher
+from payments_sandbox.adapters.sqs.batches import PAUSES_S, send_entries
+from payments_sandbox.adapters.sqs.queue import SqsDeliveryQueue
 
 Response = dict[str, Any]
 Answer = Callable[[list[str]], Response]

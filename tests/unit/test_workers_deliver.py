@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.domain.errors import StoreUnavailable
-from handlers.domain.webhooks import RETRY_DELAYS_MS
-from handlers.services.events import EVENT_PREFIX
-from handlers.services.ports import CommitResult, Index, Page, Position, Post, Record, Reply, Update
-from handlers.services.webhook_attempts import LEASE_MS
-from handlers.services.webhook_delivery_records import KIND, Delivery, delivery_of
-from handlers.services.webhook_endpoints import Chaos, create_endpoint, get_endpoint
-from handlers.workers import deliver
-from handlers.workers.deliver import (
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
+from payments_sandbox.services.events import EVENT_PREFIX
+from payments_sandbox.services.ports import CommitResult, Index, Page, Position, Post, Record, Reply, Update
+from payments_sandbox.services.webhook_attempts import LEASE_MS
+from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
+from payments_sandbox.services.webhook_endpoints import Chaos, create_endpoint, get_endpoint
+from payments_sandbox.workers import deliver
+from payments_sandbox.workers.deliver import (
     HELD_BACK_FIRST_S,
     QUEUE_DELAY_MAX_S,
     TIME_NEEDED_MS,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from handlers.adapters.dynamodb.items import from_item, to_item
-from handlers.domain.webhooks import EVENT_KINDS
-from handlers.services.ports import Index, Record
-from handlers.workers.relay import BatchResponse, Notice, relay_batch
+from payments_sandbox.adapters.dynamodb.items import from_item, to_item
+from payments_sandbox.domain.webhooks import EVENT_KINDS
+from payments_sandbox.services.ports import Index, Record
+from payments_sandbox.workers.relay import BatchResponse, Notice, relay_batch
 from tests.fakes import NOW_MS
 
 ACCOUNT = "acct_shop"

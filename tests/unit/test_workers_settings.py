@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.settings import (
+from payments_sandbox.settings import (
     DeliverSettings,
     RelaySettings,
     SettingsError,

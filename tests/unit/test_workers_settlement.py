@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.errors import StoreUnavailable
-from handlers.domain.moments import DAY_MS
-from handlers.services import settlements
-from handlers.services.accounts import create_account
-from handlers.services.controls import change_controls
-from handlers.services.ports import Ports
-from handlers.services.settlement_records import Settlement
-from handlers.services.settlements import list_settlements
-from handlers.workers import settlement as worker
-from handlers.workers.settlement import TIME_KEPT_MS, SettlementTasks
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.services import settlements
+from payments_sandbox.services.accounts import create_account
+from payments_sandbox.services.controls import change_controls
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.settlement_records import Settlement
+from payments_sandbox.services.settlements import list_settlements
+from payments_sandbox.workers import settlement as worker
+from payments_sandbox.workers.settlement import TIME_KEPT_MS, SettlementTasks
 from tests.fakes import FrozenClock, MemoryStore, make_ports
 from tests.model.calls import authorize, capture, id_of
 

@@ -8,15 +8,15 @@ from typing import Any, cast
 
 import pytest
 
-from handlers.domain.errors import StoreUnavailable
-from handlers.domain.moments import DAY_MS
-from handlers.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from handlers.services.controls import at_moment, change_controls
-from handlers.services.due_work import WORK, Work
-from handlers.services.ports import Index, Page, Ports, Position, Record
-from handlers.services.transactions import get_transaction
-from handlers.workers import sweep
-from handlers.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
+from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.controls import at_moment, change_controls
+from payments_sandbox.services.due_work import WORK, Work
+from payments_sandbox.services.ports import Index, Page, Ports, Position, Record
+from payments_sandbox.services.transactions import get_transaction
+from payments_sandbox.workers import sweep
+from payments_sandbox.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
 from tests.fakes import NOW_MS, MemoryStore, make_ports
 from tests.model.calls import ACCOUNT, authorize, capture, id_of
 

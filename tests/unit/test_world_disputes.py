@@ -2,16 +2,16 @@
 
 import asyncio
 
-from handlers.domain.iso8583 import Message
-from handlers.services.controls import account_ports
-from handlers.services.dispute_representations import render_dispute
-from handlers.services.disputes import list_disputes
-from handlers.services.events import list_events
-from handlers.services.network_messages import get_network_messages
-from handlers.services.ports import Ports
-from handlers.services.representations import render_family
-from handlers.services.snapshots import fork_snapshot, take_snapshot
-from handlers.services.transactions import get_transaction
+from payments_sandbox.domain.iso8583 import Message
+from payments_sandbox.services.controls import account_ports
+from payments_sandbox.services.dispute_representations import render_dispute
+from payments_sandbox.services.disputes import list_disputes
+from payments_sandbox.services.events import list_events
+from payments_sandbox.services.network_messages import get_network_messages
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_family
+from payments_sandbox.services.snapshots import fork_snapshot, take_snapshot
+from payments_sandbox.services.transactions import get_transaction
 from tests.fakes import FrozenClock, make_ports
 from tests.model.calls import ACCOUNT, refund
 from tests.model.disputes import (

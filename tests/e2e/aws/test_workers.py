@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.moments import format_moment, parse_moment
+from payments_sandbox.domain.moments import format_moment, parse_moment
 from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import until_deadline

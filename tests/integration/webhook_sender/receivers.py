@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from handlers.adapters.webhooks.sender import HttpSender
-from handlers.services.ports import Post, Reply
+from payments_sandbox.adapters.webhooks.sender import HttpSender
+from payments_sandbox.services.ports import Post, Reply
 
 T = TypeVar("T")
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

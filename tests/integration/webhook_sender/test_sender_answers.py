@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
-from handlers.adapters.webhooks.addresses import AddressPolicy, AddressRefused, NameNotResolved, resolve
-from handlers.adapters.webhooks.sender import HttpSender
-from handlers.services.ports import Post, Reply
+from payments_sandbox.adapters.webhooks.addresses import (
+    AddressPolicy,
+    AddressRefused,
+    NameNotResolved,
+    resolve,
+)
+from payments_sandbox.adapters.webhooks.sender import HttpSender
+from payments_sandbox.services.ports import Post, Reply
 from tests.integration.webhook_sender.receivers import (
     BODY,
     NEVER_MS,

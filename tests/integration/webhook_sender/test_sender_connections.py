@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from handlers.adapters.webhooks import connections
-from handlers.adapters.webhooks.sender import HttpSender
-from handlers.services.ports import Reply
+from payments_sandbox.adapters.webhooks import connections
+from payments_sandbox.adapters.webhooks.sender import HttpSender
+from payments_sandbox.services.ports import Reply
 from tests.integration.webhook_sender.receivers import (
     OK,
     Certificate,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from handlers.adapters.webhooks.sender import HttpSender
-from handlers.services.ports import Reply
+from payments_sandbox.adapters.webhooks.sender import HttpSender
+from payments_sandbox.services.ports import Reply
 from tests.integration.webhook_sender.receivers import (
     NEVER_MS,
     OK,

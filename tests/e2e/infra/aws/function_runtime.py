@@ -21,8 +21,8 @@ from ipaddress import IPv4Address, IPv6Address
 from awslambdaric import bootstrap  # type: ignore[import-untyped]
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient  # type: ignore[import-untyped]
 
-from handlers.adapters.webhooks import addresses
-from handlers.domain.webhook_urls import is_loopback
+from payments_sandbox.adapters.webhooks import addresses
+from payments_sandbox.domain.webhook_urls import is_loopback
 
 
 async def look_up_here(host: str, port: int, lookup: addresses.Lookup) -> Sequence[str]:

@@ -1,0 +1,406 @@
+"""The one place where ports meet adapters, and the app is put together for each home."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.types import ASGIApp
+
+from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
+from payments_sandbox.adapters.system.clock import SystemClock
+from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
+from payments_sandbox.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
+from payments_sandbox.adapters.system.principals import RecentPrincipals
+from payments_sandbox.adapters.system.randomness import SystemRandomness
+from payments_sandbox.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
+from payments_sandbox.http import payments
+from payments_sandbox.http.access_log import AccessLog
+from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.contract import load_contract
+from payments_sandbox.http.exchange import Handler
+from payments_sandbox.http.late import load_handlers
+from payments_sandbox.services.accounts import authenticate, ensure_demo_account
+from payments_sandbox.services.ledger_secret import bind_ledger_secret, is_bound
+from payments_sandbox.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
+from payments_sandbox.settings import (
+    DeliverSettings,
+    LambdaSettings,
+    LocalSettings,
+    RelaySettings,
+    SettlementSettings,
+    SweepSettings,
+    contract_path,
+    origins,
+)
+
+if TYPE_CHECKING:
+    from payments_sandbox.http import (
+        accounts,
+        cards,
+        clock,
+        disputes,
+        events,
+        faults,
+        health,
+        inboxes,
+        settlements,
+        snapshots,
+        test_cards,
+        transactions,
+        webhook_deliveries,
+        webhook_endpoints,
+    )
+else:
+    from payments_sandbox.http.late import (
+        accounts,
+        cards,
+        clock,
+        disputes,
+        events,
+        faults,
+        health,
+        inboxes,
+        settlements,
+        snapshots,
+        test_cards,
+        transactions,
+        webhook_deliveries,
+        webhook_endpoints,
+    )
+
+IDLE_CONNECTIONS_MAX: Final = 256
+"""Connections to receivers that are kept for the next webhook: as many as there are attempts at once."""
+
+if TYPE_CHECKING:
+    from payments_sandbox.adapters.webhooks.sender import HttpSender
+    from payments_sandbox.workers.dispatcher import Dispatcher
+    from payments_sandbox.workers.relay import BatchResponse
+    from payments_sandbox.workers.settlement import SettlementTasks
+    from payments_sandbox.workers.sweep import Sweeper
+
+BODY_BYTES_MAX: Final = 16_384
+"""What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
+
+GATEWAY_BUDGET_S: Final = 20
+"""API Gateway gives up on a request after 29 seconds."""
+
+HANDLERS: Final[dict[str, Handler]] = {
+    handler.__name__: handler
+    for handler in (
+        payments.authorize_payment,
+        payments.capture_payment,
+        payments.refund_payment,
+        payments.void_payment,
+        payments.increment_payment,
+        disputes.create_dispute,
+        disputes.list_disputes,
+        disputes.get_dispute,
+        disputes.submit_dispute_evidence,
+        disputes.accept_dispute,
+        disputes.escalate_dispute,
+        disputes.list_early_fraud_warnings,
+        transactions.list_transactions,
+        transactions.get_transaction,
+        transactions.get_network_messages,
+        cards.get_card,
+        test_cards.list_test_cards,
+        settlements.create_settlements,
+        settlements.list_settlements,
+        settlements.get_settlement,
+        settlements.get_settlement_report,
+        settlements.get_settlement_answers,
+        settlements.get_settlement_schedule,
+        settlements.update_settlement_schedule,
+        webhook_endpoints.create_webhook_endpoint,
+        webhook_endpoints.list_webhook_endpoints,
+        webhook_endpoints.get_webhook_endpoint,
+        webhook_endpoints.update_webhook_endpoint,
+        webhook_endpoints.delete_webhook_endpoint,
+        webhook_endpoints.rotate_webhook_secret,
+        webhook_endpoints.test_webhook_endpoint,
+        webhook_endpoints.grade_webhook_endpoint,
+        webhook_endpoints.redeliver_webhook_failures,
+        webhook_deliveries.list_webhook_deliveries,
+        webhook_deliveries.get_webhook_delivery,
+        webhook_deliveries.redeliver_webhook,
+        clock.get_clock,
+        clock.advance_clock,
+        clock.reset_clock,
+        events.list_events,
+        events.get_event,
+        inboxes.create_inbox,
+        inboxes.get_inbox,
+        inboxes.post_to_inbox,
+        inboxes.list_inbox_messages,
+        faults.get_faults,
+        faults.set_fault_rules,
+        faults.delete_fault_rules,
+        snapshots.create_snapshot,
+        snapshots.list_snapshots,
+        snapshots.get_snapshot,
+        snapshots.delete_snapshot,
+        snapshots.restore_snapshot,
+        snapshots.fork_snapshot,
+        accounts.get_account,
+        accounts.create_account,
+        accounts.list_api_keys,
+        accounts.create_api_key,
+        accounts.revoke_api_key,
+        health.get_health,
+    )
+}
+"""Operation id to handler; the app refuses to be built when it is not exactly the contract's operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSandbox:
+    """The embedded home. dispatcher: runs beside the server. Then close, in this order, sender and `ports.store`."""
+
+    ports: Ports
+    app: ASGIApp
+    dispatcher: "Dispatcher"
+    sender: "HttpSender"
+
+
+def build_local(
+    settings: LocalSettings,
+    *,
+    public_url: str = "",
+    fast_path: bool = True,
+    access_log: AccessLog | None = None,
+) -> LocalSandbox:
+    """The embedded home: SQLite, the key beside it, the demo account, Swagger UI, webhooks from the same process.
+
+    public_url: where the server will be reached. access_log: what takes a line for each request, in place of the logger.
+
+    Raises StoreOpenError, SecretFileError or WrongLedgerSecret when the ledger or its key cannot be used.
+    """
+    from payments_sandbox.adapters.sqlite.groups import TurnInserts
+    from payments_sandbox.adapters.sqlite.store import SqliteStore
+    from payments_sandbox.adapters.system.secret_box import FileSecretBox
+    from payments_sandbox.adapters.system.secret_file import load_secret
+    from payments_sandbox.adapters.webhooks.sender import HttpSender
+    from payments_sandbox.workers.dispatcher import Dispatcher
+
+    db = Path(settings.db)
+    store = SqliteStore(db)
+    try:
+        secret = load_secret(db.with_name(db.name + ".key"), make=not is_bound(store))
+        clock = SystemClock()
+        sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
+        ports = Ports(
+            store=store,
+            clock=clock,
+            randomness=SystemRandomness(),
+            limiter=TokenBucketLimiter(PLANS),
+            principals=RecentPrincipals(clock),
+            secret_box=FileSecretBox(secret),
+            ledger_secret=secret,
+            group=TurnInserts(store),
+            sender=sender,
+            loopback_webhooks=True,
+            public_url=public_url,
+            packer=Iso8583Packer(),
+        )
+        bind_ledger_secret(ports)
+        ensure_demo_account(ports)
+        options = HttpOptions(
+            docs=True,
+            fast_path=fast_path,
+            allowed_origins=origins(settings.cors_origins),
+            body_bytes_max=BODY_BYTES_MAX,
+            # `make lint` and the tests have validated the contract that is shipped.
+            contract_is_valid=True,
+            access_log=access_log,
+        )
+        contract = load_contract(contract_path())
+        handlers = load_handlers(HANDLERS)
+        app = build_app(contract, handlers, ports, authenticate=authenticate, options=options)
+        return LocalSandbox(ports, app, Dispatcher(ports, store, sender), sender)
+    except BaseException:
+        store.close()
+        raise
+
+
+def build_lambda(settings: LambdaSettings) -> ASGIApp:
+    """The AWS home: DynamoDB; API Gateway counts the requests, so nothing is known of what is left of a quota."""
+    from payments_sandbox.adapters.dynamodb.client import create_client
+    from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+
+    store = DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards)
+    return build_lambda_app(settings, store)
+
+
+def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
+    """The AWS home's ports on any store. What only webhooks need is imported and connected at its first use, so that the
+    start of a function that takes payments does not pay for it."""
+    clock = SystemClock()
+    return Ports(
+        store=store,
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        secret_box=LazySecretBox(partial(_build_secret_box, settings)),
+        ledger_secret=settings.secret,
+        sender=LazySender(_build_public_sender),
+        public_url=settings.public_url,
+        cache_lag_ms=PRINCIPAL_TTL_MS,
+        request_budget_s=GATEWAY_BUDGET_S,
+        key_registry=LazyKeyRegistry(partial(_build_key_registry, settings))
+        if settings.default_usage_plan
+        else None,
+        demo_api_key=settings.demo_api_key,
+        packer=Iso8583Packer(),
+    )
+
+
+def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
+    """The AWS home's app on any store; what `build_lambda` and the benchmark share."""
+    ports = build_lambda_ports(settings, store)
+    path = Path(settings.contract) if settings.contract else contract_path()
+    options = HttpOptions(
+        allowed_origins=origins(settings.cors_origins),
+        body_bytes_max=BODY_BYTES_MAX,
+        contract_is_valid=True,
+    )
+    return build_app(load_contract(path), HANDLERS, ports, authenticate=authenticate, options=options)
+
+
+def build_relay(settings: RelaySettings) -> "Callable[[Sequence[Mapping[str, Any]]], BatchResponse]":
+    """The AWS home's relay, from the table's stream to the topic; called with the records of a batch."""
+    from payments_sandbox.adapters.dynamodb.items import from_item
+    from payments_sandbox.adapters.sns.client import create_client
+    from payments_sandbox.adapters.sns.publisher import SnsPublisher
+    from payments_sandbox.workers.relay import relay_batch
+
+    return partial(relay_batch, SnsPublisher(create_client(), settings.topic_arn), from_item)
+
+
+def build_deliver(
+    settings: DeliverSettings,
+) -> "Callable[[Sequence[Mapping[str, Any]], Callable[[], int]], Coroutine[Any, Any, BatchResponse]]":
+    """The AWS home's deliverer, from the queue to the receivers; called with the records of a batch, and with what tells
+    how many milliseconds are left for it."""
+    from payments_sandbox.adapters.kms.client import create_client as create_kms_client
+    from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
+    from payments_sandbox.adapters.sqs.client import create_client as create_sqs_client
+    from payments_sandbox.adapters.sqs.queue import SqsDeliveryQueue
+    from payments_sandbox.workers.deliver import deliver_batch
+
+    ports = replace(
+        _build_worker_ports(settings.table, settings.feed_shards, settings.secret),
+        secret_box=KmsSecretBox(create_kms_client(), settings.kms_key_id),
+    )
+    queue = SqsDeliveryQueue(create_sqs_client(), settings.queue_url)
+    return partial(deliver_batch, ports, _build_public_sender(), queue)
+
+
+def build_sweep(settings: SweepSettings) -> "Sweeper":
+    """The AWS home's sweeper, from the table's due index to the queue, and to the ledger again."""
+    from payments_sandbox.adapters.sqs.client import create_client as create_sqs_client
+    from payments_sandbox.adapters.sqs.queue import SqsDeliveryQueue
+    from payments_sandbox.workers.sweep import Sweeper
+
+    ports = _build_worker_ports(settings.table, settings.feed_shards, settings.secret)
+    return Sweeper(ports, SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+
+
+def _build_worker_ports(table: str, feed_shards: int, ledger_secret: bytes) -> Ports:
+    """The AWS home's ports of a function that works on the ledger and is called by nobody's request."""
+    from payments_sandbox.adapters.dynamodb.client import create_client
+    from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+
+    clock = SystemClock()
+    return Ports(
+        store=DynamoDbStore(create_client(), table, feed_shards=feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=ledger_secret,
+    )
+
+
+def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
+    """The AWS home's settlement: its tasks, on the table."""
+    from payments_sandbox.adapters.dynamodb.client import create_client
+    from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
+    from payments_sandbox.workers.settlement import SettlementTasks
+
+    clock = SystemClock()
+    ports = Ports(
+        store=DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards),
+        clock=clock,
+        randomness=SystemRandomness(),
+        limiter=GatewayLimiter(),
+        principals=RecentPrincipals(clock),
+        ledger_secret=settings.secret,
+    )
+    return SettlementTasks(ports)
+
+
+class GatewayLimiter:
+    """`RateLimiter` where API Gateway's usage plans count: it cannot know what is left, so it says nothing."""
+
+    def take(self, key_id: str, plan: str) -> None:
+        return None
+
+
+class LazySecretBox:
+    """`SecretBox` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], SecretBox]) -> None:
+        self._make = cache(make)
+
+    def seal(self, secret: bytes) -> str:
+        return self._make().seal(secret)
+
+    def open(self, sealed: str) -> bytes:
+        return self._make().open(sealed)
+
+
+class LazyKeyRegistry:
+    """`ApiKeyRegistry` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], ApiKeyRegistry]) -> None:
+        self._make = cache(make)
+
+    def register(self, key_id: str, secret: str, plan: str) -> str:
+        return self._make().register(key_id, secret, plan)
+
+    def withdraw(self, gateway_key_id: str) -> None:
+        self._make().withdraw(gateway_key_id)
+
+
+class LazySender:
+    """`Sender` that is made when it is first needed."""
+
+    def __init__(self, make: Callable[[], Sender]) -> None:
+        self._make = cache(make)
+
+    async def send(self, post: Post) -> Reply:
+        return await self._make().send(post)
+
+
+def _build_secret_box(settings: LambdaSettings) -> SecretBox:
+    from payments_sandbox.adapters.kms.client import create_client
+    from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
+
+    return KmsSecretBox(create_client(), settings.kms_key_id)
+
+
+def _build_key_registry(settings: LambdaSettings) -> ApiKeyRegistry:
+    from payments_sandbox.adapters.apigateway.client import create_client
+    from payments_sandbox.adapters.apigateway.key_registry import GatewayKeyRegistry
+
+    usage_plans = {DEFAULT_PLAN: settings.default_usage_plan, DEMO_PLAN: settings.demo_usage_plan}
+    return GatewayKeyRegistry(create_client(), usage_plans)
+
+
+def _build_public_sender() -> Sender:
+    from payments_sandbox.adapters.webhooks.sender import HttpSender
+
+    return HttpSender(loopback=False)

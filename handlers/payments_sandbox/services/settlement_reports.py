@@ -1,0 +1,37 @@
+"""What a settlement reports, line by line, and what of that is wrong on purpose.
+
+The report of a settlement that was asked for discrepancies holds them; the settlement, its payout and the ledger never do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from payments_sandbox.domain.discrepancies import Planted, plant
+from payments_sandbox.domain.errors import SettlementInProgress
+from payments_sandbox.domain.settlement import Line
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.settlement_records import Settlement, read_lines
+from payments_sandbox.services.settlements import get_settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """lines: as they are reported, in the order in which the entries were made. planted: where they are wrong."""
+
+    settlement: Settlement
+    lines: Sequence[Line]
+    planted: Sequence[Planted]
+
+
+def get_report(ports: Ports, account_id: str, settlement_id: str) -> Report:
+    """The report of a completed settlement.
+
+    Errors, by precedence: settlement_not_found. settlement_in_progress: lines may still be added to it.
+    """
+    settlement = get_settlement(ports, account_id, settlement_id)
+    if not settlement.completed:
+        raise SettlementInProgress("The settlement is under way; ask again in a moment.")
+    lines, planted = plant(
+        settlement_id, settlement.batch.discrepancies, read_lines(ports, settlement), settlement.currency
+    )
+    return Report(settlement, lines, planted)
