@@ -126,7 +126,7 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
 def take_receiver(case: AnyCase) -> None:
     """Replace every URL that the sandbox might send to by the one receiver that is there for it.
 
-    No pattern tells the URLs that can be sent to; `tests/unit/test_webhook_addresses.py` tries them. Values of a wrong
+    No pattern tells the URLs that can be sent to; `tests/unit/adapters/webhooks/test_addresses.py` tries them. Values of a wrong
     type or length stay, as they are refused.
     """
     if case.path.startswith("/v1/webhook-endpoints") and isinstance(case.body, dict):

@@ -16,7 +16,7 @@ build has validated:
 
         app = build_lambda(settings)
 
-`tests/unit/test_http_lean_imports.py` starts the app this way in a process of its own, has it answer, and sees that
+`tests/unit/entrypoints/test_lean_imports.py` starts the app this way in a process of its own, has it answer, and sees that
 nothing of the list was loaded.
 """
 

@@ -36,7 +36,7 @@ SHARED: Final[Sequence[ModuleType]] = (
 NOT_SHOWN: Final = (
     "Permissions on KMS keys, the roles of the state machine, of schedules and of event source mappings.",
     "API Gateway's limits of size and time, its access logs, and that a new deployment is needed after a change.",
-    "Retries, bisection and failure destinations of the mapping from the table's stream: `tests/unit/test_workers_relay.py` "
+    "Retries, bisection and failure destinations of the mapping from the table's stream: `tests/unit/workers/test_relay.py` "
     "tests what the relay does of it.",
     "Metric maths in alarms, what CloudFront adds to the site, and everything that takes AWS time to spread.",
     "Lambda's own Python 3.12 on arm64: functions run on the tests' Python, from a bundle that the same builder made.",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from payments_sandbox.entrypoints.api_client import ApiClient, CallFailed, Refused, Unreachable
 from tests.fakes import NOW_MS
-from tests.unit.cli_fakes import URL, World
+from tests.unit.entrypoints.cli_fakes import URL, World
 
 ALL = ("*",)
 

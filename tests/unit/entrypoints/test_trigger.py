@@ -20,7 +20,7 @@ from payments_sandbox.entrypoints.trigger import (
 from payments_sandbox.entrypoints.trigger_disputes import DISPUTE_RECIPES
 from payments_sandbox.entrypoints.trigger_run import CARD_DEFAULT, PATHS, Assignment, UsageError, set_fields
 from payments_sandbox.settings import contract_path
-from tests.unit.cli_fakes import PREFIXES, Json, Session
+from tests.unit.entrypoints.cli_fakes import PREFIXES, Json, Session
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from payments_sandbox.entrypoints.prepare_contract import prepare_contract
 from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 START = """
 import json, sys

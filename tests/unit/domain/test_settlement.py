@@ -116,7 +116,7 @@ def test_the_postings_of_a_settlement_and_its_payout_sum_to_zero_and_leave_nothi
 
 
 def test_the_fee_table_of_the_docs_is_the_schedule() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "settlement.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "settlement.md").read_text()
     rows = re.findall(r"^\| (\w+) \| (\d+)\.(\d\d) % \| (\d)\.(\d\d) \|$", text, re.MULTILINE)
     told = {brand: Rate(int(whole + part), int(major + minor)) for brand, whole, part, major, minor in rows}
     assert told == SCHEDULE

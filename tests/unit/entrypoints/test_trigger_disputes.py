@@ -8,7 +8,7 @@ import pytest
 
 from payments_sandbox.entrypoints.trigger_disputes import DISPUTE_RECIPES
 from payments_sandbox.entrypoints.trigger_run import UsageError
-from tests.unit.cli_fakes import FakePayments, Json, Session
+from tests.unit.entrypoints.cli_fakes import FakePayments, Json, Session
 
 
 class FakeDisputes(FakePayments):
