@@ -43,7 +43,7 @@ from payments_sandbox.services.ports import (
     Stale,
     Update,
 )
-from tests.fakes import make_ports
+from tests.doubles.ports import make_ports
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

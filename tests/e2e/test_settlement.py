@@ -13,11 +13,11 @@ from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.adapters.system.secret_file import load_secret
 from payments_sandbox.services.accounts import DEMO_ACCOUNT
 from payments_sandbox.services.settlement_records import LINES_MAX
+from tests.calls.payments import authorize, capture, id_of
+from tests.doubles.ports import FrozenClock, make_ports
 from tests.e2e.infra.client import Client, accepted, card, refused
 from tests.e2e.infra.receiver import Receiver
 from tests.e2e.infra.server import Server
-from tests.fakes import FrozenClock, make_ports
-from tests.model.calls import authorize, capture, id_of
 
 pytestmark = pytest.mark.e2e
 

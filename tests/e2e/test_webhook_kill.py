@@ -16,10 +16,10 @@ import pytest
 
 from payments_sandbox.domain.moments import SECOND_MS
 from payments_sandbox.workers.dispatcher import LEASE_MS
+from tests.doubles.receivers import verify
 from tests.e2e.infra.client import Client, Json, accepted
 from tests.e2e.infra.receiver import Answer, Received, Receiver
 from tests.e2e.infra.server import Server, until_deadline
-from tests.model.receivers import verify
 
 pytestmark = pytest.mark.e2e
 

@@ -22,10 +22,10 @@ from jsonschema import Draft202012Validator
 from contracts.events.generate import DIRECTORY
 from payments_sandbox.domain.moments import parse_moment
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from tests.doubles.receivers import Webhook, WebhookVerificationError, refused_as, verify
 from tests.e2e.infra.client import Client, Json, accepted, card, new_key, refused
 from tests.e2e.infra.receiver import CUT, HANG, Answer, Received, Receiver
 from tests.e2e.infra.server import LOOPBACK, Server, until_deadline
-from tests.model.receivers import Webhook, WebhookVerificationError, refused_as, verify
 
 pytestmark = pytest.mark.e2e
 

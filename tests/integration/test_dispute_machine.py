@@ -23,9 +23,7 @@ from payments_sandbox.services.events import list_events
 from payments_sandbox.services.ports import Ports, Store
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
-from tests.model.disputes import (
+from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     FRAUDULENT_NUMBER,
     INQUIRY_NUMBER,
@@ -38,8 +36,11 @@ from tests.model.disputes import (
     escalate,
     pass_time,
 )
+from tests.calls.payments import ACCOUNT, APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.stores import FailingStore
 from tests.model.machines import dynamodb_tables, run_machine
-from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
 

@@ -20,7 +20,8 @@ from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authe
 from payments_sandbox.services.controls import get_controls
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.settings import contract_path
-from tests.fakes import MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
 from tests.integration.http_contract import Response, ask
 
 Json = dict[str, Any]

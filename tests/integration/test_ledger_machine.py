@@ -35,11 +35,12 @@ from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.settlement_records import read_lines
 from payments_sandbox.services.settlements import list_settlements, settle_on_demand
 from payments_sandbox.services.transactions import Filter, get_transaction, list_transactions
-from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import OPERATION_KINDS, authorize, card_with, operate
+from tests.calls.payments import OPERATION_KINDS, authorize, card_with, operate
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
+from tests.doubles.stores import FailingStore
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
 from tests.model.machines import dynamodb_tables, run_machine
-from tests.model.stores import FailingStore
 
 Json = dict[str, Any]
 Share = tuple[int, int] | None

@@ -25,10 +25,11 @@ from payments_sandbox.services.ports import Index, Ports, Record, Store
 from payments_sandbox.services.settlement_records import LINES, SETTLEMENT, line_record_id, settlement_of
 from payments_sandbox.services.settlements import settle_on_demand
 from payments_sandbox.workers.settlement import SettlementTasks
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, authorize, capture, card_with, id_of, refund, void
-from tests.model.due import do_everything_due
-from tests.model.stores import DyingStore, Killed
+from tests.calls.payments import ACCOUNT, authorize, capture, card_with, id_of, refund, void
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.stores import DyingStore, Killed
+from tests.virtual_time.scheduled_work import do_everything_due
 
 DAY_MS = 86_400_000
 BRANDS = ["4242424242424242", "5555555555554444", "378282246310005"]

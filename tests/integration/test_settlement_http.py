@@ -16,11 +16,12 @@ from payments_sandbox.http.settlement_views import COLUMNS
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.settings import contract_path
-from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.calls.payments import authorize, capture, card_with, id_of, refund
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.stores import DyingStore, Killed
 from tests.integration.http_contract import Response, ask
-from tests.model.calls import authorize, capture, card_with, id_of, refund
-from tests.model.due import do_everything_due
-from tests.model.stores import DyingStore, Killed
+from tests.virtual_time.scheduled_work import do_everything_due
 
 Json = dict[str, Any]
 

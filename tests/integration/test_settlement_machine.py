@@ -36,8 +36,8 @@ from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.workers import settlement as worker
-from tests.fakes import LEDGER_SECRET, FrozenClock, make_ports
-from tests.model.calls import authorize, capture, id_of
+from tests.calls.payments import authorize, capture, id_of
+from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,8 @@ from payments_sandbox.http.app import HttpOptions, build_app
 from payments_sandbox.http.contract import load_contract, resolve
 from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.settings import contract_path
-from tests.fakes import MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
 from tests.integration.http_contract import Response, ask
 
 Json = dict[str, Any]

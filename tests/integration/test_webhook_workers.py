@@ -45,8 +45,8 @@ from payments_sandbox.services.webhook_deliveries import list_deliveries
 from payments_sandbox.services.webhook_delivery_records import Delivery
 from payments_sandbox.services.webhook_endpoints import create_endpoint, get_endpoint
 from payments_sandbox.workers.deliver import HELD_BACK_FIRST_S
-from tests.fakes import LEDGER_SECRET, FrozenClock, make_ports
-from tests.model.calls import ACCOUNT, DECLINED_NUMBER, authorize, card_with
+from tests.calls.payments import ACCOUNT, DECLINED_NUMBER, authorize, card_with
+from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -11,9 +11,9 @@ from typing import Final
 
 from payments_sandbox.domain.moments import SECOND_MS
 from payments_sandbox.services.ports import Index
-from tests.fakes import FrozenClock, make_ports
+from tests.calls.payments import authorize
+from tests.doubles.ports import FrozenClock, make_ports
 from tests.load.write_units import MeteredStore
-from tests.model.calls import authorize
 
 PARTITION_WRITES_MAX: Final = 1_000
 """A second. Source: Amazon DynamoDB developer guide, "Partitions and data distribution"."""

@@ -23,12 +23,12 @@ from stacks.cost.document import BUDGET_DOLLARS, PATH, PAYMENTS_PER_DAY, render
 from stacks.cost.model import busy_month, due_index_rate_max, idle_month, quiet_month, scale
 from stacks.cost.work import LedgerWork
 from stacks.settings import StackSettings
-from tests.fakes import FrozenClock, make_ports
+from tests.calls.payments import ACCOUNT, authorize, capture, id_of, refund
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.receivers import Script
 from tests.load.cost_document import simulated
 from tests.load.feed_simulation import PARTITION_WRITES_MAX, RATE, SHARDS, Peaks, simulate
 from tests.load.write_units import TABLE, MeteredStore, item_bytes
-from tests.model.calls import ACCOUNT, authorize, capture, id_of, refund
-from tests.model.receivers import Script
 from tests.stacks.policy_recording import record_stack
 
 ROOT = Path(__file__).resolve().parents[2]

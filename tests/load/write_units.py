@@ -16,7 +16,7 @@ from typing import Any, Final
 from payments_sandbox.adapters.dynamodb.items import Item, to_item
 from payments_sandbox.adapters.dynamodb.table import PARTITIONS, POSITIONS, TABLE_KEY
 from payments_sandbox.services.ports import CommitResult, Committed, Index, Record, Update
-from tests.fakes import MemoryStore
+from tests.doubles.memory_store import MemoryStore
 
 KB: Final = 1024
 TABLE: Final = "table"

@@ -3,7 +3,8 @@
 import pytest
 
 from payments_sandbox.services.ports import Ports
-from tests.fakes import FrozenClock, MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
 
 
 @pytest.fixture

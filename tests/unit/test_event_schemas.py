@@ -27,10 +27,18 @@ from payments_sandbox.services.webhook_attempts import attempt_delivery
 from payments_sandbox.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
 from payments_sandbox.services.webhook_endpoints import create_endpoint
 from payments_sandbox.settings import contract_path
-from tests.e2e.infra.contract import Contract
-from tests.fakes import MemoryStore, make_ports
-from tests.integration.http_contract import ask
-from tests.model.calls import (
+from tests.calls.disputes import (
+    FAILING_REFUND_NUMBER,
+    INQUIRY_NUMBER,
+    PENDING_REFUND_NUMBER,
+    WARNING_NUMBER,
+    accept,
+    all_disputes,
+    answer,
+    captured,
+    dispute,
+)
+from tests.calls.payments import (
     ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     DECLINED_NUMBER,
@@ -42,18 +50,11 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.disputes import (
-    FAILING_REFUND_NUMBER,
-    INQUIRY_NUMBER,
-    PENDING_REFUND_NUMBER,
-    WARNING_NUMBER,
-    accept,
-    all_disputes,
-    answer,
-    captured,
-    dispute,
-)
-from tests.model.receivers import Script
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
+from tests.doubles.receivers import Script
+from tests.e2e.infra.contract import Contract
+from tests.integration.http_contract import ask
 
 Json = dict[str, Any]
 

@@ -16,7 +16,7 @@ from payments_sandbox.domain.cards import (
     luhn_digit,
     passes_luhn,
 )
-from tests.model.calls import card_with
+from tests.calls.payments import card_with
 
 digits = st.text("0123456789", min_size=11, max_size=18)
 

@@ -21,7 +21,8 @@ from payments_sandbox.domain.ids import (
 )
 from payments_sandbox.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
 from payments_sandbox.services.ports import Ports
-from tests.fakes import LEDGER_SECRET, NOW_MS, MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import LEDGER_SECRET, NOW_MS, make_ports
 
 OTHER_SECRET = bytes(32)
 

@@ -27,7 +27,7 @@ from payments_sandbox.domain.triggers import (
     parse_instruction,
 )
 from payments_sandbox.services.trigger_table import list_triggers
-from tests.model.calls import card_with
+from tests.calls.payments import card_with
 
 ADDRESS = {"line1": "1 Main Street", "postal_code": "10115"}
 HEADER = "header:X-Sandbox-Simulate"

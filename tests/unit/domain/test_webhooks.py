@@ -29,8 +29,8 @@ from payments_sandbox.domain.webhooks import (
     retry_delay_ms,
     sign,
 )
-from tests.fakes import NOW_MS
-from tests.model.receivers import Webhook
+from tests.doubles.ports import NOW_MS
+from tests.doubles.receivers import Webhook
 
 HOUR_MS = 60 * MINUTE_MS
 DELIVERY = "del_0123456789abcdef0123456789abcdef"

@@ -14,7 +14,7 @@ from payments_sandbox.entrypoints.forwarding import Forwarder
 from payments_sandbox.entrypoints.terminal import Terminal
 from payments_sandbox.entrypoints.trigger import parse_assignment, trigger
 from payments_sandbox.entrypoints.trigger_run import PATHS
-from tests.fakes import NOW_MS, FrozenClock, SeededRandomness
+from tests.doubles.ports import NOW_MS, FrozenClock, SeededRandomness
 
 Json = dict[str, Any]
 URL = "http://sandbox.test"

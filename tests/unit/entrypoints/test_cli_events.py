@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments_sandbox.entrypoints.api_client import ApiClient, CallFailed, Refused, Unreachable
-from tests.fakes import NOW_MS
+from tests.doubles.ports import NOW_MS
 from tests.unit.entrypoints.cli_fakes import URL, World
 
 ALL = ("*",)

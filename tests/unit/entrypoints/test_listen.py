@@ -15,7 +15,7 @@ from payments_sandbox.entrypoints.event_feed import ListedEvent
 from payments_sandbox.entrypoints.forwarding import body_of
 from payments_sandbox.entrypoints.listen import Listener
 from payments_sandbox.entrypoints.terminal import Terminal
-from tests.fakes import NOW_MS
+from tests.doubles.ports import NOW_MS
 from tests.unit.entrypoints.cli_fakes import SECRET, Body, Naps, Receiver, World, forwarder_to, rendered
 
 EVENT = ListedEvent(

@@ -10,7 +10,7 @@ from payments_sandbox.bootstrap import HANDLERS
 from payments_sandbox.http import late
 from payments_sandbox.http.call import Answer, Call
 from payments_sandbox.http.late import LateHandler, load_handlers
-from tests.fakes import make_ports
+from tests.doubles.ports import make_ports
 
 
 def test_every_handler_can_be_loaded_and_has_the_name_of_its_operation() -> None:

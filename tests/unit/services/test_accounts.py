@@ -29,10 +29,11 @@ from payments_sandbox.services.accounts import (
     revoke_api_key,
 )
 from payments_sandbox.services.ports import Ports, Principal, Record
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import authorize as authorize_payment
-from tests.model.calls import id_of
-from tests.model.stores import CountingStore, RacingStore
+from tests.calls.payments import authorize as authorize_payment
+from tests.calls.payments import id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.stores import CountingStore, RacingStore
 
 ATTEMPTS_MAX = 16
 

@@ -16,8 +16,9 @@ from payments_sandbox.services.accounts import (
     revoke_api_key,
 )
 from payments_sandbox.services.ports import CommitResult, Ports, Stale
-from tests.fakes import MemoryStore, make_ports
-from tests.model.stores import CountingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
+from tests.doubles.stores import CountingStore
 
 DEMO = "demo" * 10
 

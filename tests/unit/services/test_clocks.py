@@ -26,9 +26,10 @@ from payments_sandbox.services.ports import CommitResult, Committed, Ports, Post
 from payments_sandbox.services.transactions import get_transaction
 from payments_sandbox.services.webhook_deliveries import list_deliveries
 from payments_sandbox.services.webhook_endpoints import create_endpoint, get_endpoint
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import authorize, capture, id_of
-from tests.model.receivers import headers_of, reply
+from tests.calls.payments import authorize, capture, id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.receivers import headers_of, reply
 
 URL = "https://shop.example/hook"
 

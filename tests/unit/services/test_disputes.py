@@ -35,9 +35,7 @@ from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.settlement_reports import get_report
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
-from tests.model.disputes import (
+from tests.calls.disputes import (
     FRAUDULENT_NUMBER,
     INQUIRY_NUMBER,
     NOT_RECEIVED_NUMBER,
@@ -50,6 +48,9 @@ from tests.model.disputes import (
     only_dispute,
     pass_time,
 )
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
 

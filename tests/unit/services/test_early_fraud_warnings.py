@@ -10,9 +10,9 @@ from payments_sandbox.services.events import list_events
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import FrozenClock, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
-from tests.model.disputes import WARNING_NUMBER, all_disputes, captured, dispute
+from tests.calls.disputes import WARNING_NUMBER, all_disputes, captured, dispute
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, capture, card_with, id_of, refund
+from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
 

@@ -18,8 +18,8 @@ from payments_sandbox.services.entries import (
     with_movement,
 )
 from payments_sandbox.services.ports import Record
-from tests.fakes import NOW_MS, make_ports
-from tests.model.calls import DECLINED_NUMBER, authorize, capture, card_with, refund, void
+from tests.calls.payments import DECLINED_NUMBER, authorize, capture, card_with, refund, void
+from tests.doubles.ports import NOW_MS, make_ports
 
 EXPIRES_AT = NOW_MS + VALIDITY_MS
 

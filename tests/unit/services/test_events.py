@@ -12,8 +12,7 @@ from payments_sandbox.services.inboxes import create_inbox
 from payments_sandbox.services.ports import Ports, Record
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.webhook_endpoints import create_endpoint
-from tests.fakes import NOW_MS, FrozenClock
-from tests.model.calls import (
+from tests.calls.payments import (
     ACCOUNT,
     DECLINED_NUMBER,
     OTHER_ACCOUNT,
@@ -25,6 +24,7 @@ from tests.model.calls import (
     refund,
     void,
 )
+from tests.doubles.ports import NOW_MS, FrozenClock
 
 
 def whole(ports: Ports, *types: str, limit: int = 100, account: str = ACCOUNT) -> list[Event]:

@@ -14,7 +14,8 @@ from payments_sandbox.services import accounts, faults
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.controls import get_controls
 from payments_sandbox.services.ports import CommitResult, Ports, Record, Stale, Update
-from tests.fakes import MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
 from tests.unit.test_contract import CONTRACT, SCHEMAS
 
 OPERATION = "capture_payment"

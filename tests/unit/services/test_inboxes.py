@@ -26,10 +26,10 @@ from payments_sandbox.services.webhook_endpoints import (
     rotate_secret,
     update_endpoint,
 )
-from tests.fakes import NOW_MS, FrozenClock, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
-from tests.model.receivers import Webhook
-from tests.model.stores import RacingStore
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.receivers import Webhook
+from tests.doubles.stores import RacingStore
 
 BODY = '{"type":"payment.captured","timestamp":"2026-11-23T10:00:00.000Z","data":{"ö":1}}'.encode()
 HOST = "http://127.0.0.1:8080"

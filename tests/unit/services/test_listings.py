@@ -18,8 +18,9 @@ from payments_sandbox.services.listings import (
     walk,
 )
 from payments_sandbox.services.ports import Index, Position, Record
-from tests.fakes import NOW_MS, MemoryStore, make_ports
-from tests.model.stores import CountingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, make_ports
+from tests.doubles.stores import CountingStore
 
 KEY = "acct_shop#thing"
 IDS = st.text("abcdefghijklmnopqrstuvwxyz_0123456789", min_size=1, max_size=40)

@@ -22,7 +22,7 @@ from payments_sandbox.services.expiries import expire_authorization
 from payments_sandbox.services.network_messages import get_network_messages, render_network_messages
 from payments_sandbox.services.payments import Authorize, Operation
 from payments_sandbox.services.ports import Ports, Record
-from tests.fakes import NOW_MS, make_ports
+from tests.doubles.ports import NOW_MS, make_ports
 
 ACCOUNT = "acct_one"
 VISA = "4242424242424242"

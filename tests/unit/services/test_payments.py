@@ -27,8 +27,8 @@ from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.transactions import get_transaction
 from payments_sandbox.services.trigger_table import TriggerRow, list_triggers
-from tests.fakes import LEDGER_SECRET, NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import (
+from tests.calls.outcomes import pointers, snapshot, totals_now
+from tests.calls.payments import (
     ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     CARD,
@@ -44,8 +44,9 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.outcomes import pointers, snapshot, totals_now
-from tests.model.stores import CountingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import LEDGER_SECRET, NOW_MS, FrozenClock, make_ports
+from tests.doubles.stores import CountingStore
 
 NOT_FOUND = (FieldError("/authorization_id", "not_found", "names no authorization of this account"),)
 

@@ -18,8 +18,8 @@ from payments_sandbox.domain.ids import TransactionId
 from payments_sandbox.services import payments
 from payments_sandbox.services.payments import Authorize, Operation
 from payments_sandbox.services.ports import Ports
-from tests.fakes import MemoryStore, make_ports
-from tests.model.calls import (
+from tests.calls.outcomes import pointers, snapshot
+from tests.calls.payments import (
     ACCOUNT,
     FULL_REQUEST,
     authorization_request,
@@ -32,7 +32,8 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.outcomes import pointers, snapshot
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import make_ports
 
 # --- card data -------------------------------------------------------------------------------------------------------
 

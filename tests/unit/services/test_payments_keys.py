@@ -25,8 +25,8 @@ from payments_sandbox.domain.money import AMOUNT_MAX
 from payments_sandbox.services import payments
 from payments_sandbox.services.entries import KEY_RETENTION_MS
 from payments_sandbox.services.ports import Ports
-from tests.fakes import FrozenClock, MemoryStore
-from tests.model.calls import (
+from tests.calls.outcomes import pointers, same_answer, snapshot, totals_now
+from tests.calls.payments import (
     ACCOUNT,
     CARD,
     DECLINED_NUMBER,
@@ -43,7 +43,8 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.outcomes import pointers, same_answer, snapshot, totals_now
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock
 
 # --- repeating a key -------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from payments_sandbox.domain.errors import (
 )
 from payments_sandbox.services.payments import RACES_MAX, Outcome
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import (
+from tests.calls.outcomes import same_answer, snapshot, totals_now
+from tests.calls.payments import (
     ACCOUNT,
     OPERATION_KINDS,
     authorize,
@@ -26,8 +26,9 @@ from tests.model.calls import (
     operate,
     refund,
 )
-from tests.model.outcomes import same_answer, snapshot, totals_now
-from tests.model.stores import RacingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.stores import RacingStore
 
 # --- lost races ------------------------------------------------------------------------------------------------------
 

@@ -22,9 +22,10 @@ from payments_sandbox.services.webhook_endpoints import (
     rotate_secret,
     update_endpoint,
 )
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT
-from tests.model.receivers import Webhook, WebhookVerificationError, body_of, headers_of, reply
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.receivers import Webhook, WebhookVerificationError, body_of, headers_of, reply
 
 URL = "https://shop.example/hook?a=b"
 PROBES = [

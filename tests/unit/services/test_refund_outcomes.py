@@ -11,9 +11,10 @@ from payments_sandbox.services.ports import Index, Ports, Record, Stale, Update
 from payments_sandbox.services.refund_outcomes import decide_outcome
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.transactions import Filter, get_transaction, list_transactions
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, authorize, capture, card_with, id_of, refund
-from tests.model.disputes import FAILING_REFUND_NUMBER, PENDING_REFUND_NUMBER, captured, dispute, pass_time
+from tests.calls.disputes import FAILING_REFUND_NUMBER, PENDING_REFUND_NUMBER, captured, dispute, pass_time
+from tests.calls.payments import ACCOUNT, authorize, capture, card_with, id_of, refund
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
 DELAY_MS = 5 * MINUTE_MS

@@ -25,8 +25,7 @@ from payments_sandbox.services.representations import (
 )
 from payments_sandbox.services.transactions import get_card, get_transaction
 from payments_sandbox.settings import contract_path
-from tests.fakes import FrozenClock, make_ports
-from tests.model.calls import (
+from tests.calls.payments import (
     ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     DECLINED_NUMBER,
@@ -37,6 +36,7 @@ from tests.model.calls import (
     id_of,
     operate,
 )
+from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
 CONTRACT: Json = yaml.safe_load(contract_path().read_text())

@@ -12,7 +12,8 @@ from payments_sandbox.services.payments import Authorize
 from payments_sandbox.services.ports import DUE_KEY, Committed, Index, Ports, Position, Record, Update
 from payments_sandbox.services.scopes import ScopedStore, own_record, scope_of, stored_id
 from payments_sandbox.services.transactions import Filter
-from tests.fakes import NOW_MS, MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, make_ports
 
 ACCOUNT = "acct_one"
 

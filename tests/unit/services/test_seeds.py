@@ -19,7 +19,7 @@ from payments_sandbox.services.payments import Authorize, Operation
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.representations import render_account, render_transaction
 from payments_sandbox.services.webhook_deliveries import plan_deliveries
-from tests.fakes import LEDGER_SECRET, FrozenClock, SeededRandomness, make_ports
+from tests.doubles.ports import LEDGER_SECRET, FrozenClock, SeededRandomness, make_ports
 
 VISA = "4242424242424242"
 SEED = "checkout-tests-1"

@@ -27,8 +27,7 @@ from payments_sandbox.services.settlement_reports import get_report
 from payments_sandbox.services.settlement_schedule import change_schedule, get_schedule
 from payments_sandbox.services.settlements import get_settlement, list_settlements, settle_on_demand
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import (
+from tests.calls.payments import (
     ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     OTHER_ACCOUNT,
@@ -40,8 +39,10 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.due import do_everything_due
-from tests.model.stores import CountingStore, DyingStore, Killed, RacingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.stores import CountingStore, DyingStore, Killed, RacingStore
+from tests.virtual_time.scheduled_work import do_everything_due
 
 MIDNIGHT_MS = parse_moment("2026-11-24T00:00:00Z")
 

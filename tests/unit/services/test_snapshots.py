@@ -40,7 +40,8 @@ from payments_sandbox.services.settlements import settle_on_demand
 from payments_sandbox.services.snapshots import Snapshot
 from payments_sandbox.services.transactions import Filter
 from payments_sandbox.services.webhook_deliveries import list_deliveries, plan_deliveries
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
 
 VISA = "4242424242424242"
 URL = "http://127.0.0.1:3000/hooks"

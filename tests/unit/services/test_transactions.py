@@ -18,8 +18,7 @@ from payments_sandbox.services.listings import SCAN_MAX, SCAN_PAGE, decode_curso
 from payments_sandbox.services.payments import Outcome
 from payments_sandbox.services.ports import Ports, Position, Record
 from payments_sandbox.services.transactions import Filter, get_card, get_transaction, list_transactions
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import (
+from tests.calls.payments import (
     ACCOUNT,
     DECLINED_NUMBER,
     OTHER_ACCOUNT,
@@ -31,7 +30,9 @@ from tests.model.calls import (
     refund,
     void,
 )
-from tests.model.stores import CountingStore
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.stores import CountingStore
 
 OTHER_CARD = "5555555555554444"
 EVERYTHING = Filter()

@@ -19,10 +19,10 @@ from payments_sandbox.services.webhook_endpoints import (
     Chaos,
     rotate_secret,
 )
-from tests.fakes import NOW_MS
-from tests.model.calls import ACCOUNT
-from tests.model.receivers import Answer, Script, body_of, headers_of, refused_as, reply, verify
-from tests.model.webhook_shop import URL, Shop
+from tests.calls.payments import ACCOUNT
+from tests.calls.webhooks import URL, Shop
+from tests.doubles.ports import NOW_MS
+from tests.doubles.receivers import Answer, Script, body_of, headers_of, refused_as, reply, verify
 
 
 @pytest.fixture

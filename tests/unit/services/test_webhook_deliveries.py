@@ -31,11 +31,11 @@ from payments_sandbox.services.webhook_endpoints import (
     delete_endpoint,
     list_records,
 )
-from tests.fakes import make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize
-from tests.model.receivers import Answer, Script, body_of, headers_of, verify
-from tests.model.stores import CountingStore
-from tests.model.webhook_shop import URL, Shop
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.calls.webhooks import URL, Shop
+from tests.doubles.ports import make_ports
+from tests.doubles.receivers import Answer, Script, body_of, headers_of, verify
+from tests.doubles.stores import CountingStore
 
 
 @pytest.fixture

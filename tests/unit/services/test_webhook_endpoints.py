@@ -35,10 +35,11 @@ from payments_sandbox.services.webhook_endpoints import (
     update_endpoint,
     wants,
 )
-from tests.fakes import LEDGER_SECRET, NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
-from tests.model.receivers import Webhook
-from tests.model.stores import RacingStore
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import LEDGER_SECRET, NOW_MS, FrozenClock, make_ports
+from tests.doubles.receivers import Webhook
+from tests.doubles.stores import RacingStore
 
 URL = "https://shop.example/hook"
 CHAOS = Chaos(duplicate=True, reorder=True, delay_ms=3_000, drop_first=2, signature="wrong")

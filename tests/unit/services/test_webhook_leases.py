@@ -21,12 +21,12 @@ from payments_sandbox.services.webhook_endpoints import (
     create_endpoint,
     get_endpoint,
 )
-from tests.fakes import make_ports
-from tests.model.calls import ACCOUNT, authorize, capture, id_of
-from tests.model.receivers import Answer, Script, hang, reply
-from tests.model.stores import CountingStore, RacingStore
-from tests.model.virtual_time import run_virtually
-from tests.model.webhook_shop import URL, Shop
+from tests.calls.payments import ACCOUNT, authorize, capture, id_of
+from tests.calls.webhooks import URL, Shop
+from tests.doubles.ports import make_ports
+from tests.doubles.receivers import Answer, Script, hang, reply
+from tests.doubles.stores import CountingStore, RacingStore
+from tests.virtual_time.event_loop import run_virtually
 
 
 @pytest.fixture

@@ -12,9 +12,7 @@ from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.representations import render_family
 from payments_sandbox.services.snapshots import fork_snapshot, take_snapshot
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import FrozenClock, make_ports
-from tests.model.calls import ACCOUNT, refund
-from tests.model.disputes import (
+from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     FRAUDULENT_NUMBER,
     WARNING_NUMBER,
@@ -23,7 +21,9 @@ from tests.model.disputes import (
     captured,
     only_dispute,
 )
-from tests.model.due import do_everything_due
+from tests.calls.payments import ACCOUNT, refund
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.virtual_time.scheduled_work import do_everything_due
 
 
 def fork(ports: Ports) -> tuple[Ports, str]:

@@ -31,8 +31,9 @@ from payments_sandbox.workers.deliver import (
     queue_delay_s,
     read_message,
 )
-from tests.fakes import NOW_MS, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
 
 URL = "https://shop.example/hook"
 

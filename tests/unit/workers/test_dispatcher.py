@@ -43,10 +43,11 @@ from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, d
 from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
 from payments_sandbox.workers import dispatcher as module
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
-from tests.model.receivers import Answer, Town, headers_of, reply
-from tests.model.virtual_time import run_virtually, virtual_loop
+from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.receivers import Answer, Town, headers_of, reply
+from tests.virtual_time.event_loop import run_virtually, virtual_loop
 
 URL = "https://shop.example/hook"
 SOON_S = 3 * TICK_S

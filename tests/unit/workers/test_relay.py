@@ -10,7 +10,7 @@ from payments_sandbox.adapters.dynamodb.items import from_item, to_item
 from payments_sandbox.domain.webhooks import EVENT_KINDS
 from payments_sandbox.services.ports import Index, Record
 from payments_sandbox.workers.relay import BatchResponse, Notice, relay_batch
-from tests.fakes import NOW_MS
+from tests.doubles.ports import NOW_MS
 
 ACCOUNT = "acct_shop"
 SHARDS = dict.fromkeys(Index, 2)

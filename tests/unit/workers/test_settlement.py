@@ -17,8 +17,9 @@ from payments_sandbox.services.settlement_records import Settlement
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.workers import settlement as worker
 from payments_sandbox.workers.settlement import TIME_KEPT_MS, SettlementTasks
-from tests.fakes import FrozenClock, MemoryStore, make_ports
-from tests.model.calls import authorize, capture, id_of
+from tests.calls.payments import authorize, capture, id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
 

@@ -17,8 +17,9 @@ from payments_sandbox.services.ports import Index, Page, Ports, Position, Record
 from payments_sandbox.services.transactions import get_transaction
 from payments_sandbox.workers import sweep
 from payments_sandbox.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
-from tests.fakes import NOW_MS, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, authorize, capture, id_of
+from tests.calls.payments import ACCOUNT, authorize, capture, id_of
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import NOW_MS, make_ports
 
 
 class Queue:

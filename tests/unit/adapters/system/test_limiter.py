@@ -12,7 +12,7 @@ from payments_sandbox.adapters.system.randomness import SystemRandomness
 from payments_sandbox.domain.errors import Quota, RateLimitExceeded
 from payments_sandbox.domain.plans import PLANS, Plan
 from payments_sandbox.services.ports import Principal
-from tests.fakes import FrozenClock
+from tests.doubles.ports import FrozenClock
 
 
 class Ticker:

@@ -1,13 +1,7 @@
-"""Stand-ins for the ports in unit tests: a ledger in memory, a clock that stands still, ids from a seed."""
+"""A ledger in memory, for unit tests; it passes the suite that every store passes."""
 
-import random
-import string
 from collections.abc import Sequence
 
-from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
-from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
-from payments_sandbox.adapters.system.principals import RecentPrincipals
-from payments_sandbox.domain.plans import PLANS
 from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
@@ -15,39 +9,11 @@ from payments_sandbox.services.ports import (
     Committed,
     Index,
     Page,
-    Ports,
     Position,
     Record,
     Stale,
-    Store,
     Update,
 )
-
-LEDGER_SECRET = bytes(range(32))
-NOW_MS = 1_795_428_000_000  # 2026-11-23T10:00:00Z
-
-
-class FrozenClock:
-    """`Clock` that moves only when it is told to."""
-
-    def __init__(self, now_ms: int = NOW_MS) -> None:
-        self.at_ms = now_ms
-
-    def now_ms(self) -> int:
-        return self.at_ms
-
-    def advance(self, *, ms: int = 0, days: int = 0) -> None:
-        self.at_ms += ms + days * 86_400_000
-
-
-class SeededRandomness:
-    """`Randomness` that repeats itself from run to run."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self._random = random.Random(seed)
-
-    def token(self, length: int) -> str:
-        return "".join(self._random.choices(string.digits + string.ascii_letters, k=length))
 
 
 class MemoryStore:
@@ -113,29 +79,3 @@ def _listing(index: Index, record: Record) -> tuple[str | None, Position]:
             return record.card_id, Position(record.created_at, record.id)
         case Index.DUE:
             return DUE_KEY if record.due_at is not None else None, Position(record.due_at or 0, record.id)
-
-
-class OpenBox:
-    """`SecretBox` that hides nothing."""
-
-    def seal(self, secret: bytes) -> str:
-        return secret.hex()
-
-    def open(self, sealed: str) -> bytes:
-        return bytes.fromhex(sealed)
-
-
-def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> Ports:
-    """Ports for a test: in memory, at `NOW_MS`, unless given otherwise."""
-    clock = clock or FrozenClock()
-    return Ports(
-        store=store or MemoryStore(),
-        clock=clock,
-        randomness=SeededRandomness(),
-        limiter=TokenBucketLimiter(PLANS, now_ns=lambda: clock.now_ms() * 1_000_000),
-        principals=RecentPrincipals(clock),
-        secret_box=OpenBox(),
-        ledger_secret=LEDGER_SECRET,
-        loopback_webhooks=True,
-        packer=Iso8583Packer(),
-    )

@@ -6,9 +6,9 @@ from payments_sandbox.services import disputes
 from payments_sandbox.services.dispute_records import Dispute
 from payments_sandbox.services.disputes import Answer, DisputeOutcome, OpenDispute
 from payments_sandbox.services.ports import Ports
-from tests.fakes import FrozenClock
-from tests.model.calls import ACCOUNT, CARD, authorize, capture, card_with, id_of
-from tests.model.due import do_everything_due
+from tests.calls.payments import ACCOUNT, CARD, authorize, capture, card_with, id_of
+from tests.doubles.ports import FrozenClock
+from tests.virtual_time.scheduled_work import do_everything_due
 
 FRAUDULENT_NUMBER: Final = "4000000000000259"
 NOT_RECEIVED_NUMBER: Final = "4000000000002685"

@@ -20,9 +20,10 @@ from payments_sandbox.services.webhook_endpoints import (
     get_endpoint,
     update_endpoint,
 )
-from tests.fakes import LEDGER_SECRET, FrozenClock, MemoryStore, make_ports
-from tests.model.calls import ACCOUNT, authorize
-from tests.model.receivers import Answer, Script
+from tests.calls.payments import ACCOUNT, authorize
+from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
+from tests.doubles.receivers import Answer, Script
 
 URL = "https://shop.example/hook?shop=7&x=%2F"
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from tests.fakes import FrozenClock
+from tests.doubles.ports import FrozenClock
 
 T = TypeVar("T")
 

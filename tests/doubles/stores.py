@@ -6,7 +6,7 @@ from typing import Literal
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
-from tests.fakes import MemoryStore
+from tests.doubles.memory_store import MemoryStore
 
 
 class CountingStore:

@@ -8,10 +8,10 @@ from payments_sandbox.services.payments import Outcome
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.transactions import get_transaction
-from tests.fakes import MemoryStore
-from tests.model.calls import (
+from tests.calls.payments import (
     ACCOUNT,
 )
+from tests.doubles.memory_store import MemoryStore
 
 
 def same_answer(first: Outcome, again: Outcome) -> None:
