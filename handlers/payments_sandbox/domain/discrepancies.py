@@ -26,6 +26,8 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
 """Kind of a discrepancy to what is wrong."""
 
 _OFF_BY_MAX: Final = 99
+_NEED_NET: Final = frozenset({MISSING_LINE, DOUBLED_LINE})
+"""The kinds that change a sum by the net amount of their line, which can be zero: a capture of 25 with a fee of 25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +44,47 @@ class Planted:
         return sum(line.net for line in self.reported) - self.line.net
 
 
-def plant(
-    settlement_id: str, kinds: Sequence[str], lines: Sequence[Line], currency: str
-) -> tuple[list[Line], list[Planted]]:
-    """The lines as they are reported, and what is wrong with them; one mistake for each of `kinds`, as long as there are
-    lines left to get wrong."""
+@dataclass(frozen=True, slots=True)
+class Misreport:
+    """A report with mistakes.
+
+    lines: as they are reported. planted: the mistakes, in the order in which they were asked for. not_planted: the kinds
+    for which no line was left where the mistake would change the sum of the net amounts.
+    """
+
+    lines: tuple[Line, ...]
+    planted: tuple[Planted, ...]
+    not_planted: tuple[str, ...]
+
+
+def plant(settlement_id: str, kinds: Sequence[str], lines: Sequence[Line], currency: str) -> Misreport:
+    """Plant one mistake for each of `kinds`, each on a line of its own and where it changes the sum of the net amounts.
+
+    A missing or doubled line whose net amount is zero changes no sum, so these two kinds choose their lines first.
+    """
     untouched = list(range(len(lines)))
-    planted: dict[int, Planted] = {}
-    for number, kind in enumerate(kinds):
-        if not untouched:
-            break
+    planted: dict[int, tuple[int, Planted]] = {}
+    not_planted: list[tuple[int, str]] = []
+    for number, kind in sorted(enumerate(kinds), key=lambda asked: asked[1] not in _NEED_NET):
+        visible = [place for place in untouched if kind not in _NEED_NET or lines[place].net != 0]
+        if not visible:
+            not_planted.append((number, kind))
+            continue
         chance = _chance(settlement_id, number, kind)
-        place = untouched.pop(chance % len(untouched))
-        line = lines[place]
-        planted[place] = Planted(kind, line, _misreport(kind, line, currency, chance))
+        place = visible[chance % len(visible)]
+        untouched.remove(place)
+        mistake = Planted(kind, lines[place], _misreport(kind, lines[place], currency, chance))
+        planted[place] = (number, mistake)
     reported = [
         shown
         for place, line in enumerate(lines)
-        for shown in (planted[place].reported if place in planted else (line,))
+        for shown in (planted[place][1].reported if place in planted else (line,))
     ]
-    return reported, list(planted.values())
+    return Misreport(
+        lines=tuple(reported),
+        planted=tuple(mistake for _, mistake in sorted(planted.values(), key=lambda made: made[0])),
+        not_planted=tuple(kind for _, kind in sorted(not_planted)),
+    )
 
 
 def _misreport(kind: str, line: Line, currency: str, chance: int) -> tuple[Line, ...]:

@@ -41,7 +41,7 @@ def render_report(report: Report) -> Json:
         "gross_amount": settlement.gross,
         "fee_amount": settlement.fees,
         "net_amount": settlement.net,
-        "lines": [_line(line) for line in report.lines],
+        "lines": [_line(line) for line in report.misreport.lines],
     }
 
 
@@ -57,7 +57,7 @@ def write_csv(report: Report) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    writer.writerows({**shared, **_line(line)} for line in report.lines)
+    writer.writerows({**shared, **_line(line)} for line in report.misreport.lines)
     return text.getvalue().encode()
 
 
@@ -68,7 +68,7 @@ def render_answers(report: Report) -> Json:
         "settlement_id": settlement.settlement_id,
         "currency": settlement.currency,
         "payout_amount": settlement.net,
-        "reported_amount": sum(line.net for line in report.lines),
+        "reported_amount": sum(line.net for line in report.misreport.lines),
         "discrepancies": [
             {
                 "type": planted.kind,
@@ -78,8 +78,9 @@ def render_answers(report: Report) -> Json:
                 "settled": _line(planted.line),
                 "reported": [_line(line) for line in planted.reported],
             }
-            for planted in report.planted
+            for planted in report.misreport.planted
         ],
+        "not_planted": list(report.misreport.not_planted),
     }
 
 

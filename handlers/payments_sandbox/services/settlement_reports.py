@@ -3,12 +3,10 @@
 The report of a settlement that was asked for discrepancies holds them; the settlement, its payout and the ledger never do.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from payments_sandbox.domain.discrepancies import Planted, plant
+from payments_sandbox.domain.discrepancies import Misreport, plant
 from payments_sandbox.domain.errors import SettlementInProgress
-from payments_sandbox.domain.settlement import Line
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlements import get_settlement
@@ -16,11 +14,10 @@ from payments_sandbox.services.settlements import get_settlement
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """lines: as they are reported, in the order in which the entries were made. planted: where they are wrong."""
+    """What a settlement's report says, in the order in which the entries were made, and where it is wrong."""
 
     settlement: Settlement
-    lines: Sequence[Line]
-    planted: Sequence[Planted]
+    misreport: Misreport
 
 
 def get_report(ports: Ports, account_id: str, settlement_id: str) -> Report:
@@ -31,7 +28,7 @@ def get_report(ports: Ports, account_id: str, settlement_id: str) -> Report:
     settlement = get_settlement(ports, account_id, settlement_id)
     if not settlement.completed:
         raise SettlementInProgress("The settlement is under way; ask again in a moment.")
-    lines, planted = plant(
-        settlement_id, settlement.batch.discrepancies, read_lines(ports, settlement), settlement.currency
+    lines = read_lines(ports, settlement)
+    return Report(
+        settlement, plant(settlement_id, settlement.batch.discrepancies, lines, settlement.currency)
     )
-    return Report(settlement, lines, planted)

@@ -1,6 +1,7 @@
 """The rules of settlement: when days end, what the acquirer keeps, and how a report is got wrong on purpose."""
 
 import re
+from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain import postings
-from payments_sandbox.domain.discrepancies import EXPLANATIONS, plant
+from payments_sandbox.domain.discrepancies import EXPLANATIONS, Misreport, plant
 from payments_sandbox.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
 from payments_sandbox.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
@@ -143,8 +144,9 @@ ids = st.text("0123456789abcdef", min_size=4, max_size=8)
 def test_the_answers_explain_every_difference_between_report_and_payout(
     settlement_id: str, kinds: list[str], lines: list[Line]
 ) -> None:
-    reported, planted = plant(settlement_id, kinds, lines, "EUR")
-    assert [each.kind for each in planted] == kinds[: len(lines)]
+    misreport = plant(settlement_id, kinds, lines, "EUR")
+    reported, planted = misreport.lines, misreport.planted
+    assert Counter(each.kind for each in planted) + Counter(misreport.not_planted) == Counter(kinds)
     hit = [each.line for each in planted]
     assert len(set(hit)) == len(hit)
     assert all(each.difference != 0 for each in planted)
@@ -167,7 +169,7 @@ def test_each_kind_of_discrepancy_does_what_its_name_says(gross: int) -> None:
     lines = [line(0, gross)]
 
     def reported(kind: str) -> list[Line]:
-        return plant("stl_1", [kind], lines, "EUR")[0]
+        return list(plant("stl_1", [kind], lines, "EUR").lines)
 
     assert reported("missing_line") == []
     assert reported("doubled_line") == lines * 2
@@ -180,12 +182,36 @@ def test_each_kind_of_discrepancy_does_what_its_name_says(gross: int) -> None:
     assert (late.type, late.transaction_id, late.gross, late.fee) == (FEE_ADJUSTMENT, "cap_0", 0, 25)
 
 
+def test_a_mistake_is_planted_where_it_changes_the_sum() -> None:
+    nothing_paid, paid = line(0, 25), line(1, 900)
+    assert (nothing_paid.net, paid.net) == (0, 862)
+    for kind in ("missing_line", "doubled_line"):
+        for number in range(10):
+            (planted,) = plant(f"stl_{number}", [kind], [nothing_paid, paid], "EUR").planted
+            assert planted.line == paid
+    both = plant("stl_1", ["wrong_amount", "doubled_line"], [nothing_paid, paid], "EUR")
+    assert [(each.kind, each.line) for each in both.planted] == [
+        ("wrong_amount", nothing_paid),
+        ("doubled_line", paid),
+    ]
+    assert both.not_planted == ()
+
+
+def test_a_mistake_that_no_line_can_show_is_named() -> None:
+    nothing_paid = line(0, 25)
+    doubled = plant("stl_1", ["doubled_line"], [nothing_paid], "EUR")
+    assert doubled == Misreport((nothing_paid,), (), ("doubled_line",))
+    crowded = plant("stl_1", ["late_fee", "doubled_line", "wrong_amount"], [line(0, 900)], "EUR")
+    assert [each.kind for each in crowded.planted] == ["doubled_line"]
+    assert crowded.not_planted == ("late_fee", "wrong_amount")
+
+
 def test_without_discrepancies_the_report_is_what_was_settled() -> None:
     lines = [line(0, 100), line(1, -50)]
-    assert plant("stl_1", [], lines, "EUR") == (lines, [])
+    assert plant("stl_1", [], lines, "EUR") == Misreport(tuple(lines), (), ())
 
 
 def test_other_settlements_get_other_lines_wrong() -> None:
     lines = [line(number, 100) for number in range(50)]
-    hit = {plant(f"stl_{n}", ["missing_line"], lines, "EUR")[1][0].line for n in range(40)}
+    hit = {plant(f"stl_{n}", ["missing_line"], lines, "EUR").planted[0].line for n in range(40)}
     assert len(hit) > 10

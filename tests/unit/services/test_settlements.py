@@ -66,7 +66,7 @@ def settle_now(
 
 def ids_in(ports: Ports, settlement: Settlement) -> list[str]:
     report = get_report(ports, settlement.account_id, settlement.settlement_id)
-    return [line.transaction_id for line in report.lines]
+    return [line.transaction_id for line in report.misreport.lines]
 
 
 def shown(ports: Ports, transaction_id: str) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_a_line_names_the_entry_and_the_merchants_reference_for_it(ports: Ports,
     clock.advance(ms=5)
     nameless = pay(ports, "c")
     (settlement,) = settle_now(ports)
-    lines = get_report(ports, ACCOUNT, settlement.settlement_id).lines
+    lines = get_report(ports, ACCOUNT, settlement.settlement_id).misreport.lines
     assert [(line.transaction_id, line.merchant_reference) for line in lines] == [
         (id_of(own), "order-1/1"),
         (id_of(inherited), "order-1"),
@@ -549,9 +549,9 @@ def test_planted_discrepancies_are_in_the_report_and_nowhere_else(ports: Ports, 
     assert settlement.gross == sum(range(1000, 1006))
     assert render_settlement(settlement)["discrepancy_count"] == 4
     report = get_report(ports, ACCOUNT, settlement.settlement_id)
-    assert [planted.kind for planted in report.planted] == kinds
-    assert len(report.lines) == 6 - 1 + 1 + 1
-    assert sum(line.net for line in report.lines) != settlement.net
+    assert [planted.kind for planted in report.misreport.planted] == kinds
+    assert len(report.misreport.lines) == 6 - 1 + 1 + 1
+    assert sum(line.net for line in report.misreport.lines) != settlement.net
     assert sorted(line.transaction_id for line in settlement_records.read_lines(ports, settlement)) == sorted(
         captured
     )
