@@ -30,10 +30,23 @@ help: ## list the targets (the default)
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
 	@exec $(PY) -m payments_sandbox.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
-# A file's tests share a worker, so that what they share is started once; in their order, as the slow ones come first.
+# A group's tests share a worker, so that what they share is started once; conftest.py says which groups there are.
+XDIST := -n auto --maxprocesses=8 --dist=loadgroup --no-loadscope-reorder
 .PHONY: test
 test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
-	@$(PYTEST) -n auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
+	@$(PYTEST) $(XDIST) --durations=10 $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
+
+.PHONY: quick
+quick: environment-dev ## the inner loop, in less than a minute: format, lint, types and unit tests
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy
+	@$(PYTEST) -q $(XDIST) $(PYTEST_ARGS) tests/unit
+
+# The same examples are drawn in every other run; here, others. ARGS='tests/unit -x' narrows the run.
+.PHONY: explore
+explore: environment-dev environment-emulator environment-lambda ## property tests and fuzzing from random seeds: MINUTES=60, or SEED=7391 ROUNDS=1
+	@$(PY) -m tests.explore $(call said,MINUTES,--minutes) $(call said,ROUNDS,--rounds) $(call said,SEED,--seed) $(XDIST) $(ARGS)
 
 # Two groups: the tests on one emulator, fuzzing on another.
 .PHONY: e2e
@@ -45,13 +58,12 @@ parity: environment-dev environment-emulator ## compare both homes and rewrite d
 	@PARITY_REPORT=write $(PYTEST) -q tests/e2e/aws/test_parity.py
 
 .PHONY: lint
-lint: environment-dev lint-typescript ## formatting, lint, types, import arrows and the contract
+lint: environment-dev lint-typescript ## check format, lint, types and the contract; `make quick` also has the import arrows
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@cd $(VERIFIER) && ../../$(PY) -m mypy src tests
 	@$(PY) -m openapi_spec_validator openapi/payments.yaml
-	@$(PYTEST) -q tests/unit/test_architecture.py $(wildcard tests/unit/test_contract*.py tests/unit/test_spec*.py)
 
 .PHONY: format
 format: environment-dev ## rewrite the Python files in the one format

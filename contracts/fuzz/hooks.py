@@ -50,6 +50,8 @@ OPEN_TO: Final = {
     "/v1/disputes/{dispute_id}/escalate": ("warning_needs_response", "warning_under_review"),
 }
 """Operation to the statuses of the disputes that are open to it."""
+PAYMENT_AMOUNT: Final = 800_000
+"""In minor units: more than the contract's examples capture and refund, less than the amounts that are triggers."""
 YEARS_S: Final = 315_576_000
 """The furthest that one request moves the clock."""
 
@@ -68,6 +70,8 @@ _deliveries: dict[str, str] = {}
 """Delivery to endpoint."""
 _held: dict[str, None] = {}
 _captured: dict[str, None] = {}
+_carried_out: set[str] = set()
+"""The paths of the operations on a payment that have succeeded."""
 _disputes: dict[str, str] = {}
 """Dispute to its status, when it was last heard of."""
 _cursors: deque[str] = deque(maxlen=20)
@@ -105,10 +109,12 @@ def after_call(_context: HookContext, case: AnyCase, response: Response) -> None
             if answer["status"] == "authorized":
                 _held[answer["transaction_id"]] = None
         case "POST", path, 201 if path in MONEY_PATHS:
+            _carried_out.add(path)
             note_balance(response.json())
         case "POST", path, 409 if path in MONEY_PATHS | TAKING_BACK and isinstance(case.body, dict):
             forget(path, case.body.get("authorization_id"))
         case "POST", path, 200 | 201 if path == DISPUTES_PATH or path in OPEN_TO:
+            _carried_out.add(path)
             note_dispute(response.json())
         case "POST", path, 409 if path in OPEN_TO:
             _disputes.pop(str(case.path_parameters.get("dispute_id")), None)
@@ -187,12 +193,17 @@ def take_authorization(case: AnyCase) -> None:
 
     Not in stateful scenarios, where the links bring real ids along.
     """
-    known = _captured if case.path in TAKING_BACK else _held
-    if case.path not in MONEY_PATHS | TAKING_BACK or not known or is_stateful(case):
+    if case.path not in MONEY_PATHS | TAKING_BACK or is_stateful(case):
         return
     if not isinstance(case.body, dict) or "authorization_id" not in case.body:
         return
-    case.body["authorization_id"] = replacement(case.body.get("authorization_id"), list(known))
+    taking_back = case.path in TAKING_BACK
+    known = _captured if taking_back else _held
+    if case.path not in _carried_out and _address:
+        # Until the operation has succeeded once, each request gets a payment of its own that is open to it.
+        case.body.update(make_payment({KEY_HEADER: f"fuzz-payment-{next(_keys)}"}, captured=taking_back))
+    elif known:
+        case.body["authorization_id"] = replacement(case.body.get("authorization_id"), list(known))
 
 
 def take_ids(case: AnyCase) -> None:
@@ -230,7 +241,7 @@ def make_dispute(*, inquiry: bool) -> list[str]:
     if not _address:
         return []
     key = {KEY_HEADER: f"fuzz-dispute-{next(_keys)}"}
-    body = {**capture_payment(key), "reason": "general", "inquiry": inquiry}
+    body = {**make_payment(key, captured=True), "reason": "general", "inquiry": inquiry}
     dispute = _as_a_caller("POST", DISPUTES_PATH, json=body, headers=key).json()
     note_dispute(dispute)
     return [dispute["dispute_id"]]
@@ -257,18 +268,20 @@ def restore_the_present(case: AnyCase) -> None:
 
 def make_settlement() -> None:
     """Have a payment settled: most of what Schemathesis captures, it captures after it has asked for settlements."""
-    capture_payment({KEY_HEADER: "fuzz-settlement"})
+    make_payment({KEY_HEADER: "fuzz-settlement"}, captured=True)
     made = _as_a_caller("POST", "/v1/settlements", json={"discrepancies": ["late_fee"]}).json()
     _ids["settlement_id"].extend(settlement["settlement_id"] for settlement in made["data"])
 
 
-def capture_payment(key: dict[str, str]) -> dict[str, Any]:
-    """Have a payment captured under the key; answers what names its authorization."""
+def make_payment(key: dict[str, str], *, captured: bool) -> dict[str, Any]:
+    """Authorize a payment under the key, and capture it if so asked; answers what names its authorization."""
     card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2050}
-    body: dict[str, Any] = {"amount": 1000, "currency": "EUR", "card": card}
+    body: dict[str, Any] = {"amount": PAYMENT_AMOUNT, "currency": "EUR", "card": card}
     paid = _as_a_caller("POST", "/v1/authorize", json=body, headers=key).json()
     about = {"authorization_id": paid["transaction_id"]}
-    _as_a_caller("POST", "/v1/capture", json=about, headers=key)
+    if captured:
+        _as_a_caller("POST", "/v1/capture", json=about, headers=key).raise_for_status()
+    (_captured if captured else _held)[about["authorization_id"]] = None
     return about
 
 

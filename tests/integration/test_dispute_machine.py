@@ -42,6 +42,8 @@ from tests.doubles.ports import FrozenClock, make_ports
 from tests.doubles.stores import FailingStore
 from tests.model.machines import dynamodb_tables, run_machine
 
+pytestmark = pytest.mark.explored
+
 Json = dict[str, Any]
 
 AMOUNT = 1000

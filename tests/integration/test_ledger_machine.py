@@ -42,6 +42,8 @@ from tests.doubles.stores import FailingStore
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
 from tests.model.machines import dynamodb_tables, run_machine
 
+pytestmark = pytest.mark.explored
+
 Json = dict[str, Any]
 Share = tuple[int, int] | None
 

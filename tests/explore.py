@@ -1,0 +1,61 @@
+"""`make explore`: run everything that draws examples, again and again, each round from another seed.
+
+That is every Hypothesis test (which pytest marks `hypothesis`) and what is marked `explored`: the state machines and the
+fuzzing of the contract. The number of examples is that of `make test`; only the seed differs. The first failure ends the
+run, and the last line says how to repeat it.
+"""
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+SEED_MAX: Final = 2**32 - 1
+
+
+def explore(first_seed: int, *, minutes: float, rounds: int | None, arguments: Sequence[str]) -> int:
+    """Run rounds until the time is over, or as many as given; answers the exit code of the last one.
+
+    No round begins when the time is over; one that has begun is finished. arguments: pytest's, to narrow the run.
+    """
+    ends_at = time.monotonic() + minutes * 60
+    done = 0
+    while done < rounds if rounds is not None else done == 0 or time.monotonic() < ends_at:
+        seed = (first_seed + done) % (SEED_MAX + 1)
+        print(f"round {done + 1}: seed {seed}", flush=True)
+        code = run_round(seed, arguments)
+        if code != 0:
+            print(f"failed with seed {seed}; to repeat: make explore SEED={seed} ROUNDS=1", flush=True)
+            return code
+        done += 1
+    print(f"{done} rounds passed: seeds {first_seed} to {(first_seed + done - 1) % (SEED_MAX + 1)}", flush=True)
+    return 0
+
+
+def run_round(seed: int, arguments: Sequence[str]) -> int:
+    """Run each test once; Hypothesis and Schemathesis draw from this seed. Answers pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis or explored"]
+    command += ["--hypothesis-profile=explore", f"--hypothesis-seed={seed}", *arguments]
+    environment = {**os.environ, "FUZZ_SEED": str(seed)}
+    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def main() -> int:
+    """Read the command line. Arguments that are not its own are pytest's."""
+    parser = argparse.ArgumentParser(prog="make explore", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long rounds begin (default: 10)")
+    parser.add_argument("--rounds", type=int, help="how many rounds, whatever the time")
+    parser.add_argument("--seed", type=int, help="the first round's seed (default: a random one)")
+    options, arguments = parser.parse_known_args()
+    seed = secrets.randbelow(SEED_MAX) if options.seed is None else options.seed
+    return explore(seed, minutes=options.minutes, rounds=options.rounds, arguments=arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
