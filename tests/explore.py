@@ -11,7 +11,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,22 +19,29 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 SEED_MAX: Final = 2**32 - 1
 
 
-def explore(first_seed: int, *, minutes: float, rounds: int | None, arguments: Sequence[str]) -> int:
+def explore(
+    first_seed: int,
+    *,
+    minutes: float,
+    rounds: int | None,
+    run: Callable[[int], int],
+    now_s: Callable[[], float] = time.monotonic,
+) -> int:
     """Run rounds until the time is over, or as many as given; answers the exit code of the last one.
 
-    No round begins when the time is over; one that has begun is finished. arguments: pytest's, to narrow the run.
+    No round begins when the time is over; one that has begun is finished. run: runs the round of a seed.
     """
-    ends_at = time.monotonic() + minutes * 60
-    done = 0
-    while done < rounds if rounds is not None else done == 0 or time.monotonic() < ends_at:
-        seed = (first_seed + done) % (SEED_MAX + 1)
-        print(f"round {done + 1}: seed {seed}", flush=True)
-        code = run_round(seed, arguments)
+    ends_at = now_s() + minutes * 60
+    seeds: list[int] = []
+    while (rounds is None and (not seeds or now_s() < ends_at)) or len(seeds) < (rounds or 0):
+        seed = (first_seed + len(seeds)) % (SEED_MAX + 1)
+        seeds.append(seed)
+        print(f"round {len(seeds)}: seed {seed}", flush=True)
+        code = run(seed)
         if code != 0:
             print(f"failed with seed {seed}; to repeat: make explore SEED={seed} ROUNDS=1", flush=True)
             return code
-        done += 1
-    print(f"{done} rounds passed: seeds {first_seed} to {(first_seed + done - 1) % (SEED_MAX + 1)}", flush=True)
+    print(f"passed with seeds {', '.join(map(str, seeds))}", flush=True)
     return 0
 
 
@@ -43,7 +50,9 @@ def run_round(seed: int, arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis or explored"]
     command += ["--hypothesis-profile=explore", f"--hypothesis-seed={seed}", *arguments]
     environment = {**os.environ, "FUZZ_SEED": str(seed)}
-    return subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
+    ).returncode
 
 
 def main() -> int:
@@ -53,8 +62,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="how many rounds, whatever the time")
     parser.add_argument("--seed", type=int, help="the first round's seed (default: a random one)")
     options, arguments = parser.parse_known_args()
-    seed = secrets.randbelow(SEED_MAX) if options.seed is None else options.seed
-    return explore(seed, minutes=options.minutes, rounds=options.rounds, arguments=arguments)
+    seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
+    return explore(
+        seed,
+        minutes=options.minutes,
+        rounds=options.rounds,
+        run=lambda seed: run_round(seed, arguments),
+    )
 
 
 if __name__ == "__main__":

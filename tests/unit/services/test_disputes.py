@@ -473,7 +473,7 @@ def test_a_chargeback_and_its_reversal_are_settled_on_their_days_with_the_fee(
     lines = {
         line.type: (line.gross, line.fee)
         for settlement in made
-        for line in get_report(ports, ACCOUNT, settlement.settlement_id).lines
+        for line in get_report(ports, ACCOUNT, settlement.settlement_id).misreport.lines
     }
     assert {kind: amounts for kind, amounts in lines.items() if kind != "capture"} == {
         "chargeback": (-600, 1500),

@@ -284,8 +284,8 @@ def test_settlements_are_copied_with_their_lines_and_the_rest_is_settled_once_in
         get_report(each, whose, settled.settlement_id)
         for each, whose in ((own, account_id), (ports, DEMO_ACCOUNT))
     )
-    assert copied.lines == original.lines
-    assert [line.gross for line in copied.lines] == [100]
+    assert copied.misreport.lines == original.misreport.lines
+    assert [line.gross for line in copied.misreport.lines] == [100]
     clock.advance(days=2)
     made = [settle(own, account_id), settle(ports)]
     assert [[each.gross for each in several] for several in made] == [[100], [100]]
