@@ -30,7 +30,7 @@ help: ## list the targets (the default)
 run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0.0.1 may be given
 	@exec $(PY) -m payments_sandbox.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
-# A group's tests share a worker, so that what they share is started once; conftest.py says which groups there are.
+# conftest.py says which tests share a worker. In their order, as the slow ones come first.
 XDIST := -n auto --maxprocesses=8 --dist=loadgroup --no-loadscope-reorder
 .PHONY: test
 test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
