@@ -1,7 +1,7 @@
 """The stores that the suite runs against; each test gets an empty one."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.services.ports import Store
 from payments_sandbox.services.scopes import ScopedStore
+from tests.doubles.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,9 +40,11 @@ def dynamodb_table(dynamodb_client: "DynamoDBClient") -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["sqlite", "dynamodb", "scoped"])
+@pytest.fixture(params=["memory", "sqlite", "dynamodb", "scoped"])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Opens empty stores, as many as a test wants; for property tests, whose every example needs its own."""
+    if request.param == "memory":
+        return lambda: nullcontext(MemoryStore())
     if request.param == "sqlite":
         return _open_sqlite
     if request.param == "scoped":

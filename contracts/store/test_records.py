@@ -1,5 +1,6 @@
 """Inserting records and getting them back, in every store."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.store.conftest import OpenStore
-from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, make_record
-from payments_sandbox.services.ports import Record, Store
+from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, make_record, updated
+from payments_sandbox.services.ports import (
+    DATA_BYTES_MAX,
+    AlreadyExists,
+    CommitResult,
+    Committed,
+    Index,
+    Record,
+    Store,
+)
 
 EVERY_JSON_TYPE: dict[str, Any] = {
     "text": "plain",
@@ -136,12 +145,53 @@ def test_get_of_more_than_a_hundred_ids_is_refused(store: Store) -> None:
         store.get([f"auth_{number}" for number in range(101)])
 
 
-def test_what_is_stored_does_not_follow_later_changes_of_the_callers_data(store: Store) -> None:
-    data = {"amount": 1000}
-    record = make_record("auth_1", data=data)
-    store.insert(record)
-    data["amount"] = 2
-    assert store.get(["auth_1"]) == [replace(record, data={"amount": 1000})]
+def test_the_store_and_its_caller_never_share_data(store: Store) -> None:
+    """The caller changes what it inserted, what it committed and what it read; the ledger stays as it was."""
+    inserted = make_record("auth_1", data={"list": [1]}, feed_key=FEED_KEY)
+    committed = make_record("auth_2", data={"list": [1]})
+    store.insert(inserted)
+    store.commit([committed], [])
+    update = updated(committed, data={"list": [2]}, feed_key=FEED_KEY)
+    store.commit([], [update])
+    expected = [replace(inserted, data={"list": [1]}), replace(update.record, data={"list": [2]})]
+
+    def holder(result: CommitResult) -> Record:
+        assert isinstance(result, AlreadyExists)
+        return result.record
+
+    reads: list[tuple[str, Callable[[], Sequence[Record | None]]]] = [
+        ("the caller's own", lambda: [inserted, committed, update.record]),
+        ("get", lambda: store.get(["auth_1", "auth_2"])),
+        ("insert", lambda: [store.insert(make_record("auth_1"))]),
+        ("commit", lambda: [holder(store.commit([make_record("auth_1")], []))]),
+        ("page", lambda: store.page(Index.FEED, FEED_KEY).records),
+    ]
+    for name, read in reads:
+        for record in read():
+            assert record is not None
+            record.data["list"].append("changed")
+        assert store.get(["auth_1", "auth_2"]) == expected, name
+
+
+def test_a_record_that_is_too_large_is_refused_and_nothing_is_written(store: Store) -> None:
+    """The limit counts bytes of JSON: a letter outside ASCII takes two, and names and quotes count too."""
+    small = make_record("auth_1")
+    store.insert(small)
+    fits = make_record("auth_2", data={"x": "é" * ((DATA_BYTES_MAX - len('{"x":""}')) // 2)})
+    too_large = make_record("auth_3", data={"x": fits.data["x"] + "e"})
+    for refused in (
+        lambda: store.insert(too_large),
+        lambda: store.commit([make_record("auth_4"), too_large], []),
+        lambda: store.commit([], [updated(small, data=too_large.data)]),
+    ):
+        with pytest.raises(ValueError, match=str(DATA_BYTES_MAX)):
+            refused()
+    assert store.get(["auth_1", "auth_3", "auth_4"]) == [small, None, None]
+    assert store.insert(fits) is None
+    assert (
+        store.commit([make_record("auth_5", data=fits.data)], [updated(small, data=fits.data)]) == Committed()
+    )
+    assert [record.data for record in store.get(["auth_1", "auth_2", "auth_5"]) if record] == [fits.data] * 3
 
 
 def test_an_open_store_answers_a_ping(store: Store) -> None:

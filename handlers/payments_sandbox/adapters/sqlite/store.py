@@ -29,14 +29,16 @@ from payments_sandbox.services.ports import (
     Record,
     Stale,
     Update,
+    index_position,
+    require_data_size,
+    require_ids,
+    require_page_limit,
+    require_writes,
 )
 
 __all__ = ["SqliteStore", "StoreOpenError"]
 
 BUSY_TIMEOUT_S: Final = 5.0
-IDS_MAX: Final = 100
-WRITES_MAX: Final = 100
-PAGE_MAX: Final = 1000
 
 # Constant texts: SQLite prepares each of them once.
 _COLUMNS: Final = "id, kind, account_id, version, created_at, data, feed_key, card_id, due_at"
@@ -104,7 +106,7 @@ class SqliteStore:
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """See the port."""
-        _require(len(ids) <= IDS_MAX, f"at most {IDS_MAX} ids")
+        require_ids(ids)
         with self._exclusive as connection:
             return [_find(connection, record_id) for record_id in ids]
 
@@ -137,7 +139,7 @@ class SqliteStore:
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
         """See the port."""
-        _require_distinct(inserts, updates)
+        require_writes(inserts, updates)
         inserted = [_row(record) for record in inserts]
         updated = [(*_row(update.record), update.record.id, update.record.version - 1) for update in updates]
         with self._exclusive as connection:
@@ -162,7 +164,7 @@ class SqliteStore:
         newest_first: bool = False,
     ) -> Page:
         """See the port. One more row than asked for is read, to know whether there are more."""
-        _require(1 <= limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
+        require_page_limit(limit)
         start = after or (_LAST if newest_first else _FIRST)
         at_ms = min(max(start.at_ms, _INT64_MIN), _INT64_MAX)
         arguments = (key, at_ms, start.id, limit + 1)
@@ -171,7 +173,7 @@ class SqliteStore:
         with self._exclusive as connection:
             rows = connection.execute(text, arguments).fetchall()
         records = [_record(row) for row in rows[:limit]]
-        return Page(records, _position(index, records[-1]) if len(rows) > limit else None)
+        return Page(records, index_position(index, records[-1]) if len(rows) > limit else None)
 
     def changes(self, *, after: int, limit: int) -> list[Change]:
         """See the port `ChangeFeed`: the rows in the order of their numbers, which is that of their commits."""
@@ -220,13 +222,15 @@ def _find(connection: sqlite3.Connection, record_id: str) -> Record | None:
 
 def _row(record: Record) -> tuple[Any, ...]:
     """The record in the order of `_COLUMNS`."""
+    data = orjson.dumps(record.data)
+    require_data_size(data)
     return (
         record.id,
         record.kind,
         record.account_id,
         record.version,
         record.created_at,
-        orjson.dumps(record.data),
+        data,
         record.feed_key,
         record.card_id,
         record.due_at,
@@ -238,22 +242,3 @@ def _record(row: tuple[Any, ...]) -> Record:
     return Record(
         record_id, kind, account_id, version, created_at, orjson.loads(data), feed_key, card_id, due_at
     )
-
-
-def _position(index: Index, record: Record) -> Position:
-    at_ms = record.due_at if index is Index.DUE else record.created_at
-    assert at_ms is not None, "what has no due_at is not in the due index"
-    return Position(at_ms, record.id)
-
-
-def _require_distinct(inserts: Sequence[Record], updates: Sequence[Update]) -> None:
-    ids = {record.id for record in inserts} | {update.record.id for update in updates}
-    count = len(inserts) + len(updates)
-    _require(count <= WRITES_MAX, f"at most {WRITES_MAX} writes")
-    _require(len(ids) == count, "each record is written once")
-
-
-def _require(condition: bool, rule: str) -> None:
-    """ValueError, as the caller broke the port's contract."""
-    if not condition:
-        raise ValueError(rule)
