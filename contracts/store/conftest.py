@@ -1,5 +1,6 @@
 """The stores that the suite runs against; each test gets an empty one."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from moto import mock_aws
 
+from contracts.store.sqlite_driver import Driver
 from payments_sandbox.adapters.dynamodb.client import create_client
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.adapters.dynamodb.table import create_table
@@ -38,6 +40,14 @@ def dynamodb_table(dynamodb_client: "DynamoDBClient") -> Iterator[str]:
     """An empty table's name."""
     with _table(dynamodb_client) as name:
         yield name
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """Observes the SQLite stores that the test opens."""
+    driver = Driver()
+    monkeypatch.setattr(sqlite3, "connect", driver.connect)
+    return driver
 
 
 @pytest.fixture(params=["memory", "sqlite", "dynamodb", "scoped"])

@@ -177,21 +177,20 @@ def test_a_record_that_is_too_large_is_refused_and_nothing_is_written(store: Sto
     """The limit counts bytes of JSON: a letter outside ASCII takes two, and names and quotes count too."""
     small = make_record("auth_1")
     store.insert(small)
-    fits = make_record("auth_2", data={"x": "é" * ((DATA_BYTES_MAX - len('{"x":""}')) // 2)})
-    too_large = make_record("auth_3", data={"x": fits.data["x"] + "e"})
+    data = {"x": "é" * ((DATA_BYTES_MAX - len('{"x":""}')) // 2)}
+    data_too_large = {"x": data["x"] + "e"}
+    too_large = make_record("auth_2", data=data_too_large)
     for refused in (
         lambda: store.insert(too_large),
-        lambda: store.commit([make_record("auth_4"), too_large], []),
-        lambda: store.commit([], [updated(small, data=too_large.data)]),
+        lambda: store.commit([make_record("auth_3"), too_large], []),
+        lambda: store.commit([], [updated(small, data=data_too_large)]),
     ):
         with pytest.raises(ValueError, match=str(DATA_BYTES_MAX)):
             refused()
-    assert store.get(["auth_1", "auth_3", "auth_4"]) == [small, None, None]
-    assert store.insert(fits) is None
-    assert (
-        store.commit([make_record("auth_5", data=fits.data)], [updated(small, data=fits.data)]) == Committed()
-    )
-    assert [record.data for record in store.get(["auth_1", "auth_2", "auth_5"]) if record] == [fits.data] * 3
+    assert store.get(["auth_1", "auth_2", "auth_3"]) == [small, None, None]
+    assert store.insert(make_record("auth_2", data=data)) is None
+    assert store.commit([make_record("auth_3", data=data)], [updated(small, data=data)]) == Committed()
+    assert [only([record]).data for record in store.get(["auth_1", "auth_2", "auth_3"])] == [data] * 3
 
 
 def test_an_open_store_answers_a_ping(store: Store) -> None:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from payments_sandbox.adapters.sqlite.checkpoints import INTERVAL_S, Checkpointer
+from payments_sandbox.adapters.sqlite.checkpoints import INTERVAL_S, WAL_LONG_PAGES, Checkpointer
 from payments_sandbox.adapters.sqlite.exclusive import Exclusive, Group
-from payments_sandbox.adapters.sqlite.schema import StoreOpenError, Synchronous, open_ledger
+from payments_sandbox.adapters.sqlite.schema import WAL_KEPT_BYTES, StoreOpenError, Synchronous, open_ledger
 from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
@@ -86,6 +86,8 @@ class SqliteStore:
         FULL waits for the disk at every commit.
     busy_timeout_s: how long to wait for another process's write before StoreUnavailable.
     checkpoint_interval_s: how often a thread looks whether the log has to be copied into the file.
+    long_log_pages: a log of so many pages is brought to start anew, while this process's writes wait.
+    kept_log_bytes: a longer log is cut back to this size once it starts anew.
     Raises StoreOpenError when the file cannot be used.
     Threads may share it; one at a time gets through.
     """
@@ -97,11 +99,15 @@ class SqliteStore:
         synchronous: Synchronous = "NORMAL",
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         checkpoint_interval_s: float = INTERVAL_S,
+        long_log_pages: int = WAL_LONG_PAGES,
+        kept_log_bytes: int = WAL_KEPT_BYTES,
     ) -> None:
         file = Path(path)
-        self._connection = open_ledger(file, synchronous=synchronous, busy_timeout_s=busy_timeout_s)
+        self._connection = open_ledger(
+            file, synchronous=synchronous, busy_timeout_s=busy_timeout_s, kept_log_bytes=kept_log_bytes
+        )
         self._exclusive = Exclusive(self._connection)
-        self._checkpointer = Checkpointer(file, self._exclusive, checkpoint_interval_s)
+        self._checkpointer = Checkpointer(file, self._exclusive, checkpoint_interval_s, long_log_pages)
         self._closed = False
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
