@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.store.conftest import OpenStore
+from contracts.store.conftest import Examples, OpenStore
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, make_record, updated
 from payments_sandbox.services.ports import (
     DATA_BYTES_MAX,
@@ -58,20 +58,19 @@ def only(found: list[Record | None]) -> Record:
     return record
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        make_record(),
-        make_record(feed_key=FEED_KEY),
-        make_record(card_id=CARD_ID),
-        make_record(due_at=NOW_MS),
-        make_record(feed_key=FEED_KEY, card_id=CARD_ID, due_at=0, created_at=0),
-        make_record(feed_key="with#signs#9", card_id="#", version=7),
-    ],
-)
-def test_a_record_comes_back_as_it_was_inserted(store: Store, record: Record) -> None:
-    assert store.insert(record) is None
-    assert store.get([record.id]) == [record]
+def test_a_record_comes_back_as_it_was_inserted(store: Store) -> None:
+    records = [
+        make_record("auth_1"),
+        make_record("auth_2", feed_key=FEED_KEY),
+        make_record("auth_3", card_id=CARD_ID),
+        make_record("auth_4", due_at=NOW_MS),
+        make_record("auth_5", feed_key=FEED_KEY, card_id=CARD_ID, due_at=0, created_at=0),
+        make_record("auth_6", feed_key="with#signs#9", card_id="#", version=7),
+    ]
+    for record in records:
+        assert store.insert(record) is None, record
+        assert store.get([record.id]) == [record]
+    assert store.get([record.id for record in records]) == records
 
 
 def test_every_json_type_comes_back_with_its_type(store: Store) -> None:
@@ -87,23 +86,27 @@ def test_times_and_version_come_back_as_integers(store: Store) -> None:
     assert {type(found.version), type(found.created_at), type(found.due_at)} == {int}
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.dictionaries(st.text(), json_values, max_size=5))
-def test_any_data_comes_back_unchanged(open_store: OpenStore, data: dict[str, Any]) -> None:
-    with open_store() as store:
-        store.insert(make_record("auth_1", data=data))
-        found = only(store.get(["auth_1"])).data
-    assert found == data
-    assert types_in(found) == types_in(data)
+def test_any_data_comes_back_unchanged(open_store: OpenStore, examples: Examples) -> None:
+    @examples(30)
+    @given(data=st.dictionaries(st.text(), json_values, max_size=5))
+    def check(data: dict[str, Any]) -> None:
+        with open_store() as store:
+            store.insert(make_record("auth_1", data=data))
+            found = only(store.get(["auth_1"])).data
+        assert found == data
+        assert types_in(found) == types_in(data)
+
+    check()
 
 
-@pytest.mark.parametrize("value", [2**64, "\ud800", object(), {1: "a"}])
-def test_data_that_json_cannot_hold_is_refused_and_nothing_is_written(store: Store, value: Any) -> None:
-    unfit = make_record("auth_1", data={"value": value})
-    with pytest.raises(TypeError):
-        store.insert(unfit)
-    with pytest.raises(TypeError):
-        store.commit([make_record("auth_2"), unfit], [])
+def test_data_that_json_cannot_hold_is_refused_and_nothing_is_written(store: Store) -> None:
+    values: list[Any] = [2**64, "\ud800", object(), {1: "a"}]
+    for value in values:
+        unfit = make_record("auth_1", data={"value": value})
+        with pytest.raises(TypeError):
+            pytest.fail(f"{value!r}: {store.insert(unfit)}")
+        with pytest.raises(TypeError):
+            pytest.fail(f"{value!r}: {store.commit([make_record('auth_2'), unfit], [])}")
     assert store.get(["auth_1", "auth_2"]) == [None, None]
 
 
