@@ -165,10 +165,10 @@ def test_a_store_reads_what_was_written_with_fewer_shards(
     more.close()
 
 
-@pytest.mark.parametrize("count", [0, 100])
-def test_a_number_of_shards_that_cannot_be_is_refused(client: "DynamoDBClient", count: int) -> None:
-    with pytest.raises(ValueError, match="shards"):
-        DynamoDbStore(client, feed_shards=count)
+def test_a_number_of_shards_that_cannot_be_is_refused(client: "DynamoDBClient") -> None:
+    for count in (0, 100):
+        with pytest.raises(ValueError, match="shards"):
+            pytest.fail(f"{count}: {DynamoDbStore(client, feed_shards=count)}")
 
 
 def typical_record(number: int) -> Record:
@@ -326,7 +326,6 @@ OPERATIONS: list[tuple[str, Operation]] = [
     ("query", lambda store: store.page(Index.FEED, FEED_KEY)),
     ("get_item", DynamoDbStore.ping),
 ]
-each_operation = pytest.mark.parametrize(("method", "operate"), OPERATIONS)
 
 
 @pytest.fixture
@@ -337,38 +336,50 @@ def one_shard(client: "DynamoDBClient", pauses: list[float]) -> Iterator[DynamoD
     opened.close()
 
 
-@each_operation
-@pytest.mark.parametrize(("code", "status"), OUTAGES)
-def test_throttling_and_server_errors_are_outages(
-    one_shard: DynamoDbStore, stub: Stubber, method: str, operate: Operation, code: str, status: int
-) -> None:
-    stub.add_client_error(method, code, "no", status)
-    with pytest.raises(StoreUnavailable, match=code) as raised:
-        operate(one_shard)
-    assert isinstance(raised.value.__cause__, ClientError)
+def error_of(operate: Operation, store: DynamoDbStore) -> Exception | None:
+    """The error with which the operation fails."""
+    try:
+        operate(store)
+    except (StoreUnavailable, ClientError) as error:
+        return error
+    return None
 
 
-@each_operation
-@pytest.mark.parametrize(("code", "status"), MISTAKES)
-def test_mistakes_are_not_disguised_as_outages(
-    one_shard: DynamoDbStore, stub: Stubber, method: str, operate: Operation, code: str, status: int
-) -> None:
-    stub.add_client_error(method, code, "no", status)
-    with pytest.raises(ClientError, match=code):
-        operate(one_shard)
+def test_throttling_and_server_errors_are_outages(one_shard: DynamoDbStore, stub: Stubber) -> None:
+    for method, operate in OPERATIONS:
+        for code, status in OUTAGES:
+            stub.add_client_error(method, code, "no", status)
+            error = error_of(operate, one_shard)
+            case = f"{method}, {code}: {error!r}"
+            assert isinstance(error, StoreUnavailable), case
+            assert code in str(error), case
+            assert isinstance(error.__cause__, ClientError), case
 
 
-@each_operation
-@pytest.mark.parametrize("failure", LOST_CONNECTIONS, ids=lambda failure: type(failure).__name__)
+def test_mistakes_are_not_disguised_as_outages(one_shard: DynamoDbStore, stub: Stubber) -> None:
+    for method, operate in OPERATIONS:
+        for code, status in MISTAKES:
+            stub.add_client_error(method, code, "no", status)
+            error = error_of(operate, one_shard)
+            assert isinstance(error, ClientError), f"{method}, {code}: {error!r}"
+            assert code in str(error), f"{method}, {code}: {error!r}"
+
+
 def test_timeouts_and_lost_connections_are_outages(
-    one_shard: DynamoDbStore, client: "DynamoDBClient", method: str, operate: Operation, failure: Exception
+    one_shard: DynamoDbStore, client: "DynamoDBClient"
 ) -> None:
+    failures = iter([failure for failure in LOST_CONNECTIONS for _ in OPERATIONS])
+
     def fail(**_: object) -> None:
-        raise failure
+        raise next(failures)
 
     client.meta.events.register("before-call.dynamodb.*", fail)
-    with pytest.raises(StoreUnavailable, match=type(failure).__name__):
-        operate(one_shard)
+    for failure in LOST_CONNECTIONS:
+        for method, operate in OPERATIONS:
+            error = error_of(operate, one_shard)
+            case = f"{method}, {failure!r}: {error!r}"
+            assert isinstance(error, StoreUnavailable), case
+            assert type(failure).__name__ in str(error), case
 
 
 def test_missing_credentials_are_not_disguised_as_an_outage(
@@ -414,22 +425,20 @@ def commit_capture(store: DynamoDbStore) -> object:
     return store.commit([make_record("cap_1")], [Update(make_record("auth_1", version=2))])
 
 
-@pytest.mark.parametrize("of_update", [NONE, FAILED, CONFLICT, reason("ThrottlingError")])
-def test_a_taken_id_wins_whatever_became_of_the_update(
-    one_shard: DynamoDbStore, stub: Stubber, of_update: dict[str, Any]
-) -> None:
-    cancel(stub, TAKEN, of_update)
-    assert commit_capture(one_shard) == AlreadyExists(HOLDER)
+def test_a_taken_id_wins_whatever_became_of_the_update(one_shard: DynamoDbStore, stub: Stubber) -> None:
+    for of_update in (NONE, FAILED, CONFLICT, reason("ThrottlingError")):
+        cancel(stub, TAKEN, of_update)
+        assert commit_capture(one_shard) == AlreadyExists(HOLDER), of_update
 
 
-@pytest.mark.parametrize("of_update", [FAILED, CONFLICT])
 def test_a_lost_race_is_stale_once_the_id_is_known_to_be_free(
-    one_shard: DynamoDbStore, stub: Stubber, pauses: list[float], of_update: dict[str, Any]
+    one_shard: DynamoDbStore, stub: Stubber, pauses: list[float]
 ) -> None:
-    cancel(stub, NONE, of_update)
-    answer_get(stub, None)
-    assert commit_capture(one_shard) == Stale()
-    assert pauses == []
+    for of_update in (FAILED, CONFLICT):
+        cancel(stub, NONE, of_update)
+        answer_get(stub, None)
+        assert commit_capture(one_shard) == Stale(), of_update
+        assert pauses == [], of_update
 
 
 def test_an_id_that_was_not_judged_but_is_taken_wins_over_a_lost_race(
@@ -440,16 +449,17 @@ def test_an_id_that_was_not_judged_but_is_taken_wins_over_a_lost_race(
     assert commit_capture(one_shard) == AlreadyExists(HOLDER)
 
 
-@pytest.mark.parametrize("of_update", [NONE, FAILED, CONFLICT])
 def test_the_same_write_under_way_elsewhere_is_waited_for(
-    one_shard: DynamoDbStore, stub: Stubber, pauses: list[float], of_update: dict[str, Any]
+    one_shard: DynamoDbStore, stub: Stubber, pauses: list[float]
 ) -> None:
-    cancel(stub, CONFLICT, of_update)
-    answer_get(stub, None)
-    answer_get(stub, None)
-    answer_get(stub, HOLDER)
-    assert commit_capture(one_shard) == AlreadyExists(HOLDER)
-    assert len(pauses) == 2
+    for of_update in (NONE, FAILED, CONFLICT):
+        cancel(stub, CONFLICT, of_update)
+        answer_get(stub, None)
+        answer_get(stub, None)
+        answer_get(stub, HOLDER)
+        assert commit_capture(one_shard) == AlreadyExists(HOLDER), of_update
+        assert len(pauses) == 2, of_update
+        pauses.clear()
 
 
 def test_the_same_write_under_way_elsewhere_is_not_waited_for_for_ever(
@@ -469,22 +479,18 @@ def test_an_update_that_another_write_holds_is_stale_without_a_read(
     assert one_shard.commit([], [Update(make_record("auth_1", version=2))]) == Stale()
 
 
-@pytest.mark.parametrize("code", ["ProvisionedThroughputExceeded", "ThrottlingError"])
-def test_a_commit_that_is_throttled_in_part_is_an_outage(
-    one_shard: DynamoDbStore, stub: Stubber, code: str
-) -> None:
-    cancel(stub, NONE, reason(code))
-    with pytest.raises(StoreUnavailable, match=code):
-        commit_capture(one_shard)
+def test_a_commit_that_is_throttled_in_part_is_an_outage(one_shard: DynamoDbStore, stub: Stubber) -> None:
+    for code in ("ProvisionedThroughputExceeded", "ThrottlingError"):
+        cancel(stub, NONE, reason(code))
+        with pytest.raises(StoreUnavailable, match=code):
+            pytest.fail(f"{code}: {commit_capture(one_shard)}")
 
 
-@pytest.mark.parametrize("other", [NONE, FAILED, reason("ThrottlingError")])
-def test_a_commit_that_is_wrong_in_part_is_not_disguised(
-    one_shard: DynamoDbStore, stub: Stubber, other: dict[str, Any]
-) -> None:
-    cancel(stub, reason("ValidationError"), other)
-    with pytest.raises(ClientError, match="TransactionCanceledException"):
-        commit_capture(one_shard)
+def test_a_commit_that_is_wrong_in_part_is_not_disguised(one_shard: DynamoDbStore, stub: Stubber) -> None:
+    for other in (NONE, FAILED, reason("ThrottlingError")):
+        cancel(stub, reason("ValidationError"), other)
+        with pytest.raises(ClientError, match="TransactionCanceledException"):
+            pytest.fail(f"{other}: {commit_capture(one_shard)}")
 
 
 def test_an_insert_of_a_record_that_an_atomic_write_holds_answers_with_it(

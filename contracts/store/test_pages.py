@@ -1,17 +1,14 @@
 """Reading by index, in every store."""
 
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.store.conftest import OpenStore
+from contracts.store.conftest import Examples, OpenStore
 from contracts.store.samples import (
     CARD_ID,
     FEED_KEY,
     NOW_MS,
-    Fields,
     all_pages,
     listed_ids,
     make_record,
@@ -76,62 +73,49 @@ def expected_records(
     return sorted(listed, key=lambda record: position_of(index, record), reverse=newest_first)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    records=records,
-    index=st.sampled_from(Index),
-    key=st.sampled_from([*KEYS, DUE_KEY, *ACCOUNTS]),
-    after=positions,
-    limit=st.integers(1, 6),
-    newest_first=st.booleans(),
-)
-def test_the_pages_together_are_the_sorted_list(
-    open_store: OpenStore,
-    records: list[Record],
-    index: Index,
-    key: str,
-    after: Position | None,
-    limit: int,
-    newest_first: bool,
-) -> None:
-    key = DUE_KEY if index is Index.DUE and key in KEYS else key
-    expected = expected_records(records, index, key, after, newest_first)
-    with open_store() as store:
-        for record in records:
-            store.insert(record)
-        pages = all_pages(store, index, key, limit=limit, newest_first=newest_first, after=after)
-    assert [record for page in pages for record in page.records] == expected
-    assert [len(page.records) for page in pages[:-1]] == [limit] * (len(pages) - 1)
-    assert len(pages) == max(1, -(-len(expected) // limit)), "no page is read for nothing"
+def test_the_pages_together_are_the_sorted_list(open_store: OpenStore, examples: Examples) -> None:
+    @examples(60)
+    @given(
+        records=records,
+        index=st.sampled_from(Index),
+        key=st.sampled_from([*KEYS, DUE_KEY, *ACCOUNTS]),
+        after=positions,
+        limit=st.integers(1, 6),
+        newest_first=st.booleans(),
+    )
+    def check(
+        records: list[Record],
+        index: Index,
+        key: str,
+        after: Position | None,
+        limit: int,
+        newest_first: bool,
+    ) -> None:
+        key = DUE_KEY if index is Index.DUE and key in KEYS else key
+        expected = expected_records(records, index, key, after, newest_first)
+        with open_store() as store:
+            store.commit(records, [])
+            pages = all_pages(store, index, key, limit=limit, newest_first=newest_first, after=after)
+        assert [record for page in pages for record in page.records] == expected
+        assert [len(page.records) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+        assert len(pages) == max(1, -(-len(expected) // limit)), "no page is read for nothing"
+
+    check()
 
 
-@pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize(
-    ("index", "key", "fields"),
-    [
-        (Index.FEED, FEED_KEY, Fields(feed_key=FEED_KEY)),
-        (Index.CARD, CARD_ID, Fields(card_id=CARD_ID)),
-        (Index.DUE, DUE_KEY, Fields(due_at=NOW_MS)),
-    ],
-)
-def test_records_of_one_moment_are_ordered_by_id(
-    store: Store, index: Index, key: str, fields: Fields, newest_first: bool
-) -> None:
-    ids = ["auth_1", "auth_10", "auth_2", "auth_A", "auth_a", "cap_0"]
-    for record_id in sorted(ids, key=hash):
-        store.insert(make_record(record_id, **fields))
-    pages = all_pages(store, index, key, limit=2, newest_first=newest_first)
-    in_order = sorted(ids, reverse=newest_first)
-    assert [[record.id for record in page.records] for page in pages] == [
-        in_order[:2],
-        in_order[2:4],
-        in_order[4:],
-    ]
-    assert [page.next for page in pages] == [
-        Position(NOW_MS, in_order[1]),
-        Position(NOW_MS, in_order[3]),
-        None,
-    ]
+def test_records_of_one_moment_are_ordered_by_id(store: Store) -> None:
+    ids = ["auth_2", "cap_0", "auth_a", "auth_10", "auth_A", "auth_1"]
+    for record_id in ids:
+        store.insert(make_record(record_id, feed_key=FEED_KEY, card_id=CARD_ID, due_at=NOW_MS))
+    for index, key in ((Index.FEED, FEED_KEY), (Index.CARD, CARD_ID), (Index.DUE, DUE_KEY)):
+        for newest_first in (False, True):
+            case = f"{index}, newest first: {newest_first}"
+            pages = all_pages(store, index, key, limit=2, newest_first=newest_first)
+            in_order = sorted(ids, reverse=newest_first)
+            listed = [[record.id for record in page.records] for page in pages]
+            assert listed == [in_order[:2], in_order[2:4], in_order[4:]], case
+            positions = [Position(NOW_MS, in_order[1]), Position(NOW_MS, in_order[3]), None]
+            assert [page.next for page in pages] == positions, case
 
 
 def test_a_position_without_id_stands_before_its_whole_millisecond(store: Store) -> None:
@@ -144,24 +128,16 @@ def test_a_position_without_id_stands_before_its_whole_millisecond(store: Store)
     assert [record.id for record in back.records] == ["b1", "a1"]
 
 
-@pytest.mark.parametrize(
-    ("at_ms", "on", "back"),
-    [
-        (-(2**70), ["first", "last"], []),
-        (-1, ["first", "last"], []),
-        (LAST_MS + 1, [], ["last", "first"]),
-        (2**70, [], ["last", "first"]),
-    ],
-)
-def test_a_position_at_a_time_that_no_record_can_have_is_before_or_after_all(
-    store: Store, at_ms: int, on: list[str], back: list[str]
-) -> None:
+def test_a_position_at_a_time_that_no_record_can_have_is_before_or_after_all(store: Store) -> None:
     store.insert(make_record("first", due_at=0))
     store.insert(make_record("last", due_at=LAST_MS))
-    after = Position(at_ms, "m")
-    assert [record.id for record in store.page(Index.DUE, DUE_KEY, after=after).records] == on
-    newest = store.page(Index.DUE, DUE_KEY, after=after, newest_first=True)
-    assert [record.id for record in newest.records] == back
+    before_all, after_all = (-(2**70), -1), (LAST_MS + 1, 2**70)
+    for at_ms in (*before_all, *after_all):
+        after = Position(at_ms, "m")
+        oldest = store.page(Index.DUE, DUE_KEY, after=after).records
+        newest = store.page(Index.DUE, DUE_KEY, after=after, newest_first=True).records
+        assert [record.id for record in oldest] == (["first", "last"] if at_ms in before_all else []), at_ms
+        assert [record.id for record in newest] == (["last", "first"] if at_ms in after_all else []), at_ms
 
 
 def test_a_page_goes_on_where_the_record_it_stopped_at_no_longer_is(store: Store) -> None:
@@ -173,12 +149,12 @@ def test_a_page_goes_on_where_the_record_it_stopped_at_no_longer_is(store: Store
     assert [record.id for record in rest.records] == ["auth_2", "auth_3"]
 
 
-@pytest.mark.parametrize("index", Index)
-def test_a_key_that_nobody_uses_has_one_empty_page(store: Store, index: Index) -> None:
+def test_a_key_that_nobody_uses_has_one_empty_page(store: Store) -> None:
     for number, other in enumerate(["unuse", "unused_", "UNUSED", "unused#0"]):
         store.insert(make_record(f"auth_{number}", feed_key=other, card_id=other, due_at=NOW_MS))
-    assert store.page(index, "unused") == Page([], None)
-    assert store.page(index, "unused", newest_first=True) == Page([], None)
+    for index in Index:
+        assert store.page(index, "unused") == Page([], None), index
+        assert store.page(index, "unused", newest_first=True) == Page([], None), index
 
 
 def test_accounts_do_not_see_each_others_records(store: Store) -> None:
@@ -199,18 +175,15 @@ def test_the_due_index_lists_all_accounts_by_due_time(store: Store) -> None:
     assert listed_ids(store, Index.DUE, DUE_KEY, newest_first=True) == ["auth_1", "auth_3", "auth_2"]
 
 
-@pytest.mark.parametrize(
-    ("due_at", "expected"),
-    [(5, ["auth_1", "auth_2"]), (25, ["auth_2", "auth_1"]), (None, ["auth_2"])],
-)
-def test_an_update_moves_the_record_in_the_due_index(
-    store: Store, due_at: int | None, expected: list[str]
-) -> None:
+def test_an_update_moves_the_record_in_the_due_index(store: Store) -> None:
     first, second = make_record("auth_1", due_at=10), make_record("auth_2", due_at=20)
     store.insert(first)
     store.insert(second)
-    assert store.commit([], [updated(first, due_at=due_at)]) == Committed()
-    assert listed_ids(store, Index.DUE, DUE_KEY) == expected
+    for due_at, expected in ((5, ["auth_1", "auth_2"]), (25, ["auth_2", "auth_1"]), (None, ["auth_2"])):
+        update = updated(first, due_at=due_at)
+        assert store.commit([], [update]) == Committed()
+        assert listed_ids(store, Index.DUE, DUE_KEY) == expected, f"due at {due_at}"
+        first = update.record
 
 
 def test_an_update_moves_the_record_between_keys(store: Store) -> None:
@@ -230,28 +203,27 @@ def test_a_page_holds_records_as_they_are_now(store: Store) -> None:
     assert store.page(Index.FEED, FEED_KEY) == Page([update.record], None)
 
 
-def test_pages_of_a_thousand_hold_a_thousand(store: Store) -> None:
+def test_pages_of_a_thousand_hold_a_thousand(open_store: OpenStore) -> None:
     ids = [f"auth_{number:04d}" for number in range(1001)]
-    for record_id in ids:
-        store.insert(make_record(record_id, feed_key=FEED_KEY))
-    first = store.page(Index.FEED, FEED_KEY, limit=1000)
+    with open_store([make_record(record_id, feed_key=FEED_KEY) for record_id in ids]) as store:
+        first = store.page(Index.FEED, FEED_KEY, limit=1000)
+        second = store.page(Index.FEED, FEED_KEY, limit=1000, after=first.next)
     assert [record.id for record in first.records] == ids[:1000]
     assert first.next == Position(NOW_MS, ids[999])
-    second = store.page(Index.FEED, FEED_KEY, limit=1000, after=first.next)
     assert [record.id for record in second.records] == ids[1000:]
     assert second.next is None
 
 
-def test_a_page_holds_a_hundred_unless_told_otherwise(store: Store) -> None:
-    store.commit([make_record(f"auth_{number:03d}", card_id=CARD_ID) for number in range(100)], [])
-    assert len(store.page(Index.CARD, CARD_ID).records) == 100
-    assert store.page(Index.CARD, CARD_ID).next is None
-    store.insert(make_record("auth_100", card_id=CARD_ID))
-    assert len(store.page(Index.CARD, CARD_ID).records) == 100
-    assert store.page(Index.CARD, CARD_ID).next == Position(NOW_MS, "auth_099")
+def test_a_page_holds_a_hundred_unless_told_otherwise(open_store: OpenStore) -> None:
+    with open_store([make_record(f"auth_{number:03d}", card_id=CARD_ID) for number in range(100)]) as store:
+        full = store.page(Index.CARD, CARD_ID)
+        assert (len(full.records), full.next) == (100, None)
+        store.insert(make_record("auth_100", card_id=CARD_ID))
+        first = store.page(Index.CARD, CARD_ID)
+        assert (len(first.records), first.next) == (100, Position(NOW_MS, "auth_099"))
 
 
-@pytest.mark.parametrize("arguments", [{"limit": 0}, {"limit": -1}, {"limit": 1001}])
-def test_other_limits_are_refused(store: Store, arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="1000"):
-        store.page(Index.FEED, FEED_KEY, **arguments)
+def test_other_limits_are_refused(store: Store) -> None:
+    for limit in (0, -1, 1001):
+        with pytest.raises(ValueError, match="1000"):
+            pytest.fail(f"limit {limit}: {store.page(Index.FEED, FEED_KEY, limit=limit)}")

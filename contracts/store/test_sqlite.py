@@ -9,24 +9,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
-from itertools import chain, count
+from itertools import chain, count, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 import pytest
 
 from contracts.store import sqlite_processes
 from contracts.store.samples import CARD_ID, FEED_KEY, NOW_MS, listed_ids, make_record, updated
+from contracts.store.sqlite_driver import Driver, raising, sqlite_error
 from contracts.store.sqlite_processes import COUNTER_ID, FILLING
 from payments_sandbox.adapters.sqlite import checkpoints, schema
 from payments_sandbox.adapters.sqlite import store as sqlite_adapter
 from payments_sandbox.adapters.sqlite.schema import SCHEMA_VERSION
 from payments_sandbox.adapters.sqlite.store import SqliteStore, StoreOpenError
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.ports import DUE_KEY, Change, Committed, Index, Record, Update
+from payments_sandbox.services.ports import DUE_KEY, Change, Committed, Index, Position, Record, Update
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,10 +41,18 @@ def opened(
     *,
     busy_timeout_s: float = sqlite_adapter.BUSY_TIMEOUT_S,
     checkpoint_interval_s: float = checkpoints.INTERVAL_S,
+    long_log_pages: int = checkpoints.WAL_LONG_PAGES,
+    kept_log_bytes: int = schema.WAL_KEPT_BYTES,
 ) -> closing[SqliteStore]:
     """A store on the file, closed at the end of the block."""
     return closing(
-        SqliteStore(path, busy_timeout_s=busy_timeout_s, checkpoint_interval_s=checkpoint_interval_s)
+        SqliteStore(
+            path,
+            busy_timeout_s=busy_timeout_s,
+            checkpoint_interval_s=checkpoint_interval_s,
+            long_log_pages=long_log_pages,
+            kept_log_bytes=kept_log_bytes,
+        )
     )
 
 
@@ -232,26 +240,31 @@ def test_the_log_is_copied_into_the_file_while_the_store_is_open(path: Path) -> 
         eventually(lambda: records_in_file(path) == 22)
 
 
-@pytest.mark.parametrize(("long_pages", "expected"), [(100, {"PASSIVE", "RESTART"}), (10_000, {"PASSIVE"})])
+@pytest.mark.parametrize(
+    ("long_log_pages", "expected"), [(100, {"PASSIVE", "RESTART"}), (10_000, {"PASSIVE"})]
+)
 def test_a_long_log_starts_anew_while_this_process_does_not_write(
-    path: Path, monkeypatch: pytest.MonkeyPatch, long_pages: int, expected: set[str]
+    path: Path, driver: Driver, long_log_pages: int, expected: set[str]
 ) -> None:
-    copy = checkpoints.Checkpointer._copy
-    modes: list[str] = []
+    others_went_on: dict[str, bool] = {}
+    with (
+        ThreadPoolExecutor(1) as threads,
+        opened(path, checkpoint_interval_s=0.01, long_log_pages=long_log_pages) as store,
+    ):
 
-    def observe(self: checkpoints.Checkpointer, mode: str) -> tuple[int, int]:
-        assert mode == "PASSIVE" or self._writing._lock.locked()
-        modes.append(mode)
-        return copy(self, mode)
+        def use_the_store_meanwhile(mode: str, timeout_s: float) -> None:
+            used, _ = wait([threads.submit(store.ping)], timeout_s)
+            others_went_on[mode] = bool(used)
 
-    monkeypatch.setattr(checkpoints, "WAL_LONG_PAGES", long_pages)
-    monkeypatch.setattr(checkpoints.Checkpointer, "_copy", observe)
-    with opened(path, checkpoint_interval_s=0.01) as store:
+        driver.before = {
+            "PRAGMA wal_checkpoint(PASSIVE)": lambda _: use_the_store_meanwhile("PASSIVE", 30),
+            "PRAGMA wal_checkpoint(RESTART)": lambda _: use_the_store_meanwhile("RESTART", 0.1),
+        }
         store.insert(filled(0))
         sequence = log_sequence(path)
         for number in range(1, 200):
             store.insert(filled(number))
-        eventually(lambda: set(modes) == expected)
+        eventually(lambda: set(others_went_on) == expected)
         numbers = count(200)
 
         def has_started_anew() -> bool:
@@ -259,40 +272,29 @@ def test_a_long_log_starts_anew_while_this_process_does_not_write(
             return log_sequence(path) > sequence
 
         eventually(has_started_anew)
-        assert set(modes) == expected
+    assert others_went_on == {mode: mode == "PASSIVE" for mode in expected}
 
 
-def test_a_store_that_nobody_writes_to_leaves_the_file_alone(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = checkpoints.Checkpointer._copy
-    looks: list[str] = []
-
-    def observe(self: checkpoints.Checkpointer, mode: str) -> tuple[int, int]:
-        looks.append(mode)
-        return copy(self, mode)
-
-    monkeypatch.setattr(checkpoints.Checkpointer, "_copy", observe)
+def test_a_store_that_nobody_writes_to_leaves_the_file_alone(path: Path, driver: Driver) -> None:
     with opened(path, checkpoint_interval_s=0.01) as store:
         store.insert(filled(0))
         eventually(lambda: records_in_file(path) == 1)
         time.sleep(0.2)
-        assert len(looks) <= 5
+        assert driver.count("PRAGMA wal_checkpoint") <= 5
 
 
-def test_a_log_that_a_reader_held_is_cut_back_after_it_leaves(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_that_a_reader_held_is_cut_back_after_it_leaves(path: Path) -> None:
     kept_bytes = 256 * 1024
-    monkeypatch.setattr(checkpoints, "WAL_LONG_PAGES", 100)
-    monkeypatch.setattr(schema, "WAL_KEPT_BYTES", kept_bytes)
-    with opened(path, checkpoint_interval_s=0.01) as store, raw(path) as reader:
+    with (
+        opened(path, checkpoint_interval_s=0.01, long_log_pages=100, kept_log_bytes=kept_bytes) as store,
+        raw(path) as reader,
+    ):
         store.insert(filled(0))
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM records").fetchall() == [(1,)]
         for number in range(1, 500):
             store.insert(filled(number))
-        assert wal_bytes(path) > 2 * kept_bytes, "nothing could be given up yet"
+        assert wal_bytes(path) > 2 * kept_bytes, "the reader still needs the log"
         reader.execute("COMMIT")
         eventually(lambda: records_in_file(path) == 500)
         numbers = count(500)
@@ -304,32 +306,41 @@ def test_a_log_that_a_reader_held_is_cut_back_after_it_leaves(
         eventually(is_cut_back)
 
 
+FAILED_CHECKPOINT = "The write-ahead log could not be moved into the ledger: "
+
+
 def test_a_failing_checkpoint_is_logged_and_tried_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    path: Path, driver: Driver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copy = checkpoints.Checkpointer._copy
-    failures = iter([sqlite3.OperationalError("disk I/O error"), OSError("disk I/O error")])
-
-    def fail_twice(self: checkpoints.Checkpointer, mode: str) -> tuple[int, int]:
-        failure = next(failures, None)
-        if failure is not None:
-            raise failure
-        return copy(self, mode)
-
-    monkeypatch.setattr(checkpoints.Checkpointer, "_copy", fail_twice)
+    error = sqlite_error("SQLITE_IOERR")
+    driver.before["PRAGMA wal_checkpoint"] = raising([error])
     with caplog.at_level(logging.WARNING), opened(path, checkpoint_interval_s=0.01) as store:
         store.insert(filled(0))
         eventually(lambda: records_in_file(path) == 1)
-    assert [record.getMessage() for record in caplog.records] == [
-        "The write-ahead log could not be moved into the ledger: disk I/O error"
-    ] * 2
+    assert [record.getMessage() for record in caplog.records] == [f"{FAILED_CHECKPOINT}{error}"]
 
 
-def test_only_a_file_that_is_open_has_a_descriptor(path: Path) -> None:
-    with opened(path):
-        descriptor = checkpoints._descriptor_of(path)
-        assert descriptor is None or os.path.samestat(os.fstat(descriptor), path.stat())
-    assert checkpoints._descriptor_of(path) is None
+def test_a_long_log_is_flushed_into_the_ledger_and_again_after_a_failure(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fsync, failures = os.fsync, iter([OSError("disk I/O error")])
+    flushed: list[os.stat_result] = []
+
+    def fail_once(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor))
+        for failure in failures:
+            raise failure
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with (
+        caplog.at_level(logging.WARNING),
+        opened(path, checkpoint_interval_s=0.01, long_log_pages=1) as store,
+    ):
+        store.insert(filled(0))
+        eventually(lambda: len(flushed) > 1)
+        assert all(os.path.samestat(each, path.stat()) for each in flushed)
+    assert [record.getMessage() for record in caplog.records] == [f"{FAILED_CHECKPOINT}disk I/O error"]
 
 
 # Sharing the file
@@ -391,45 +402,41 @@ def test_the_change_feed_lists_inserts_in_the_order_of_their_writing(path: Path)
         assert store.changes(after=changes[3].seq, limit=10) == []
 
 
-@pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("index", Index)
-def test_a_page_is_read_from_its_index_without_sorting(path: Path, index: Index, newest_first: bool) -> None:
-    with opened(path):
-        pass
-    with raw(path) as connection:
-        text = sqlite_adapter._PAGE[index, newest_first]
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", ("key", 1, "auth_1", 11)).fetchall()
-    ((*_, step),) = plan
-    assert f"USING INDEX records_by_{index.value} (" in step
-    assert "<" in step or ">" in step, "the position is looked up, not searched for"
+def test_a_page_is_read_from_its_index_without_sorting(path: Path, driver: Driver) -> None:
+    listings = [(index, "key", f"records_by_{index.value}") for index in (Index.FEED, Index.CARD)]
+    listings += [(Index.DUE, DUE_KEY, "records_by_due"), (Index.DUE, "acct_1", "records_by_account_due")]
+    for newest_first in (False, True):
+        for index, key, sqlite_index in listings:
+            with opened(path) as store:
+                store.page(index, key, after=Position(1, "auth_1"), limit=10, newest_first=newest_first)
+            query = next(text for text in reversed(driver.statements) if text.startswith("SELECT id"))
+            with raw(path) as connection:
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {query}", (key, 1, "auth_1", 11)).fetchall()
+            case = f"{sqlite_index}, newest first: {newest_first}: {plan}"
+            ((*_, step),) = plan
+            assert f"USING INDEX {sqlite_index} (" in step, case
+            assert "<" in step or ">" in step, f"the position is looked up, not searched for: {case}"
 
 
-class Switching:
-    """A connection to a file that others are switching to the log, too: SQLite answers at once, without waiting."""
-
-    def __init__(self, refusals: int, code: int = sqlite3.SQLITE_BUSY) -> None:
-        self.refusals = refusals
-        self.code = code
-
-    def execute(self, _: str) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            error = sqlite3.OperationalError("database is locked")
-            error.sqlite_errorcode = self.code
-            raise error
+def test_opening_waits_while_others_switch_the_file_to_the_log(path: Path, driver: Driver) -> None:
+    """SQLite itself answers at once here, without waiting for the lock."""
+    driver.before["PRAGMA journal_mode"] = raising([sqlite_error("SQLITE_BUSY")] * 2)
+    with opened(path, busy_timeout_s=30) as store:
+        assert store.insert(make_record()) is None
+    assert driver.count("PRAGMA journal_mode") == 3
 
 
-def test_a_file_that_others_switch_to_the_log_is_waited_for() -> None:
-    connection = Switching(refusals=2)
-    schema._switch_to_wal(cast(sqlite3.Connection, connection), busy_timeout_s=30)
-    assert connection.refusals == 0
+def test_opening_waits_for_the_switch_to_the_log_for_a_limited_time(path: Path, driver: Driver) -> None:
+    driver.before["PRAGMA journal_mode"] = raising(repeat(sqlite_error("SQLITE_BUSY")))
+    with pytest.raises(StoreOpenError):
+        SqliteStore(path, busy_timeout_s=0.05)
 
 
-@pytest.mark.parametrize(("code", "timeout_s"), [(sqlite3.SQLITE_BUSY, 0.05), (sqlite3.SQLITE_IOERR, 30)])
-def test_what_cannot_be_switched_to_the_log_is_not_waited_for_for_ever(code: int, timeout_s: float) -> None:
-    connection = cast(sqlite3.Connection, Switching(refusals=1_000_000, code=code))
-    with pytest.raises(sqlite3.OperationalError):
-        schema._switch_to_wal(connection, busy_timeout_s=timeout_s)
+def test_opening_does_not_wait_if_the_switch_to_the_log_fails(path: Path, driver: Driver) -> None:
+    driver.before["PRAGMA journal_mode"] = raising(repeat(sqlite_error("SQLITE_IOERR")))
+    with pytest.raises(StoreOpenError):
+        SqliteStore(path, busy_timeout_s=30)
+    assert driver.count("PRAGMA journal_mode") == 1
 
 
 # Outages and mistakes
@@ -459,15 +466,11 @@ def test_a_full_disk_is_an_outage_and_the_store_goes_on_when_there_is_room(path:
             assert None not in store.get(acknowledged[start_at : start_at + 100])
 
 
-def test_a_failing_commit_is_rolled_back_before_the_next(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
-
+def test_a_failing_commit_is_rolled_back_before_the_next(path: Path, driver: Driver) -> None:
     with opened(path) as store:
-        with monkeypatch.context() as patch:
-            patch.setattr(sqlite_adapter, "_apply", fail)
-            with pytest.raises(KeyboardInterrupt):
-                store.commit([make_record("auth_1")], [])
+        driver.before["INSERT"] = raising([KeyboardInterrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            store.commit([make_record("auth_1")], [])
         assert store.commit([make_record("auth_2")], []) == Committed()
         assert store.get(["auth_1", "auth_2"]) == [None, make_record("auth_2")]
 

@@ -3,17 +3,21 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.store.samples import FEED_KEY, make_record
+from contracts.store.sqlite_driver import Driver, raising, sqlite_error
 from payments_sandbox.adapters.sqlite.groups import TurnInserts
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.services.ports import DUE_KEY, Committed, Index
+
+FULL = "SQLITE_FULL"
 
 
 @pytest.fixture
@@ -33,26 +37,12 @@ def committed(other: sqlite3.Connection) -> set[str]:
     return {record_id for (record_id,) in other.execute("SELECT id FROM records")}
 
 
-class Connection(sqlite3.Connection):
-    """A connection that refuses chosen statements, as SQLite does on a disk that is full."""
-
-    refused: str = ""
-
-    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        if self.refused and statement.startswith(self.refused):
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"
-            raise error
-        return super().execute(statement, *arguments)
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> type[Connection]:
-    """Stores that are opened after this run into whatever `refused` names."""
-    connect = sqlite3.connect
-    monkeypatch.setattr(Connection, "refused", "")
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{"factory": Connection, **k}))
-    return Connection
+@contextmanager
+def disk_full(driver: Driver, statement: str) -> Iterator[None]:
+    """Every statement of this kind fails until the end of the block."""
+    driver.before[statement] = raising(repeat(sqlite_error(FULL)))
+    yield
+    driver.before.clear()
 
 
 def test_what_is_inserted_in_one_turn_is_committed_at_its_end(
@@ -72,11 +62,7 @@ def test_what_is_inserted_in_one_turn_is_committed_at_its_end(
     assert asyncio.run(insert_three()) == [{"auth_1", "auth_2", "auth_3"}] * 3
 
 
-def test_a_turn_takes_one_commit(store: SqliteStore) -> None:
-    group = TurnInserts(store)
-    statements: list[str] = []
-    store._connection.set_trace_callback(statements.append)
-
+def test_a_turn_takes_one_commit(driver: Driver, tmp_path: Path) -> None:
     async def insert(number: int) -> None:
         group.insert(make_record(f"auth_{number}"))
         await group.settled()
@@ -85,8 +71,12 @@ def test_a_turn_takes_one_commit(store: SqliteStore) -> None:
         await asyncio.gather(*[insert(number) for number in range(5)])
         await asyncio.gather(*[insert(number) for number in range(5, 10)])
 
-    asyncio.run(insert_twice_five())
-    assert [word.split()[0] for word in statements] == (["BEGIN", *["INSERT"] * 5, "COMMIT"]) * 2
+    with closing(SqliteStore(tmp_path / "ledger.db", checkpoint_interval_s=60)) as store:
+        group = TurnInserts(store)
+        driver.statements.clear()
+        asyncio.run(insert_twice_five())
+        statements = list(driver.statements)
+    assert [text.split()[0] for text in statements] == (["BEGIN", *["INSERT"] * 5, "COMMIT"]) * 2
 
 
 def test_an_id_that_is_taken_is_answered_by_what_has_been_committed(
@@ -202,21 +192,20 @@ def insert_and_settle(group: TurnInserts, *numbers: int) -> list[BaseException |
 
 
 def test_a_commit_that_fails_is_told_to_all_who_inserted_and_leaves_nothing(
-    disk: type[Connection], tmp_path: Path
+    driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
         group = TurnInserts(store)
-        disk.refused = "COMMIT"
-        told = insert_and_settle(group, 1, 2)
-        disk.refused = ""
+        with disk_full(driver, "COMMIT"):
+            told = insert_and_settle(group, 1, 2)
         assert [type(each) for each in told] == [StoreUnavailable, StoreUnavailable]
-        assert "SQLITE_FULL" in str(told[0])
+        assert FULL in str(told[0])
         assert store.get(["auth_1", "auth_2"]) == [None, None]
         assert insert_and_settle(group, 1, 2) == [None, None]
 
 
-def test_an_operation_that_ends_a_group_in_vain_is_not_to_blame(
-    disk: type[Connection], tmp_path: Path
+def test_an_operation_does_not_fail_because_it_could_not_commit_the_group(
+    driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
         group = TurnInserts(store)
@@ -224,9 +213,8 @@ def test_an_operation_that_ends_a_group_in_vain_is_not_to_blame(
         async def read_in_between() -> None:
             assert group.insert(make_record("auth_1")) is None
             settled = group.settled()
-            disk.refused = "COMMIT"
-            assert store.get(["auth_1"]) == [None]
-            disk.refused = ""
+            with disk_full(driver, "COMMIT"):
+                assert store.get(["auth_1"]) == [None]
             assert store.commit([make_record("cap_1")], []) == Committed()
             with pytest.raises(StoreUnavailable):
                 await settled
@@ -235,30 +223,20 @@ def test_an_operation_that_ends_a_group_in_vain_is_not_to_blame(
         assert store.get(["auth_1", "cap_1"]) == [None, make_record("cap_1")]
 
 
-def test_a_repeat_whose_first_could_not_be_committed_takes_its_place(
-    disk: type[Connection], tmp_path: Path
-) -> None:
+def test_a_repeat_whose_first_could_not_be_committed_takes_its_place(driver: Driver, tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
         group = TurnInserts(store)
 
-        async def repeat() -> None:
+        async def insert_twice() -> None:
             assert group.insert(make_record("auth_1", data={"by": "the first"})) is None
             first = group.settled()
-            disk.refused = "COMMIT"
-            connection, end = store._exclusive, store._exclusive._end
-
-            def end_once(ended: Any) -> None:
-                end(ended)
-                disk.refused = ""
-
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(type(connection), "_end", lambda _, ended: end_once(ended))
-                assert group.insert(make_record("auth_1", data={"by": "the repeat"})) is None
+            driver.before["COMMIT"] = raising([sqlite_error(FULL)])
+            assert group.insert(make_record("auth_1", data={"by": "the repeat"})) is None
             await group.settled()
             with pytest.raises(StoreUnavailable):
                 await first
 
-        asyncio.run(repeat())
+        asyncio.run(insert_twice())
         assert store.get(["auth_1"]) == [make_record("auth_1", data={"by": "the repeat"})]
 
 
@@ -296,8 +274,14 @@ def test_a_defective_record_keeps_no_lock_and_takes_nobody_with_it(
     assert committed(other) == {"auth_2"}
 
 
+def roll_back_and_fail(connection: sqlite3.Connection) -> None:
+    """What SQLite may do by itself when the disk is full."""
+    connection.execute("ROLLBACK")
+    raise sqlite_error(FULL)
+
+
 def test_an_insert_with_which_sqlite_gives_up_the_whole_group_is_told_to_all(
-    disk: type[Connection], tmp_path: Path
+    driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
         group = TurnInserts(store)
@@ -305,12 +289,10 @@ def test_an_insert_with_which_sqlite_gives_up_the_whole_group_is_told_to_all(
         async def insert_two() -> None:
             assert group.insert(make_record("auth_1")) is None
             settled = group.settled()
-            # What SQLite may do by itself when the disk is full.
-            store._connection.execute("ROLLBACK")
-            disk.refused = "INSERT"
+            driver.before["INSERT"] = roll_back_and_fail
             with pytest.raises(StoreUnavailable):
                 group.insert(make_record("auth_2"))
-            disk.refused = ""
+            driver.before.clear()
             with pytest.raises(StoreUnavailable):
                 await settled
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import orjson
+
 from payments_sandbox.services.ports import (
-    DUE_KEY,
     AlreadyExists,
     CommitResult,
     Committed,
@@ -13,32 +14,44 @@ from payments_sandbox.services.ports import (
     Record,
     Stale,
     Update,
+    index_position,
+    is_listed,
+    require_data_size,
+    require_ids,
+    require_page_limit,
+    require_writes,
 )
 
 
 class MemoryStore:
-    """`Store` in a dictionary; passes the same suite as the real ones."""
+    """`Store` in a dictionary.
+
+    records: what the ledger holds, for tests to look at. Callers of the port get copies.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        return [self.records.get(record_id) for record_id in ids]
+        require_ids(ids)
+        return [None if (found := self.records.get(each)) is None else copy_of(found) for each in ids]
 
     def insert(self, record: Record) -> Record | None:
-        existing = self.records.setdefault(record.id, record)
-        return None if existing is record else existing
+        copy = copy_of(record)
+        holder = self.records.setdefault(record.id, copy)
+        return None if holder is copy else copy_of(holder)
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
+        require_writes(inserts, updates)
+        copies = [copy_of(record) for record in (*inserts, *(update.record for update in updates))]
         for record in inserts:
             if record.id in self.records:
-                return AlreadyExists(self.records[record.id])
+                return AlreadyExists(copy_of(self.records[record.id]))
         for update in updates:
             stored = self.records.get(update.record.id)
             if stored is None or stored.version != update.record.version - 1:
                 return Stale()
-        for record in [*inserts, *(update.record for update in updates)]:
-            self.records[record.id] = record
+        self.records.update({copy.id: copy for copy in copies})
         return Committed()
 
     def page(
@@ -50,19 +63,17 @@ class MemoryStore:
         limit: int = 100,
         newest_first: bool = False,
     ) -> Page:
+        require_page_limit(limit)
         found = [
             (position, record)
             for record in self.records.values()
-            for listed_under, position in [_listing(index, record)]
-            if (
-                listed_under == key
-                or (index is Index.DUE and listed_under is not None and record.account_id == key)
-            )
+            if is_listed(index, key, record)
+            and (position := index_position(index, record)) is not None
             and (after is None or (position < after if newest_first else position > after))
         ]
         found.sort(key=lambda pair: pair[0], reverse=newest_first)
         more = len(found) > limit
-        return Page([record for _, record in found[:limit]], found[limit - 1][0] if more else None)
+        return Page([copy_of(record) for _, record in found[:limit]], found[limit - 1][0] if more else None)
 
     def ping(self) -> None:
         pass
@@ -71,11 +82,21 @@ class MemoryStore:
         pass
 
 
-def _listing(index: Index, record: Record) -> tuple[str | None, Position]:
-    match index:
-        case Index.FEED:
-            return record.feed_key, Position(record.created_at, record.id)
-        case Index.CARD:
-            return record.card_id, Position(record.created_at, record.id)
-        case Index.DUE:
-            return DUE_KEY if record.due_at is not None else None, Position(record.due_at or 0, record.id)
+def copy_of(record: Record) -> Record:
+    """The record as it comes back from JSON, which is how every adapter keeps its data.
+
+    Raises TypeError for data that JSON cannot hold, ValueError for too much of it.
+    """
+    data = orjson.dumps(record.data)
+    require_data_size(data)
+    return Record(
+        record.id,
+        record.kind,
+        record.account_id,
+        record.version,
+        record.created_at,
+        orjson.loads(data),
+        record.feed_key,
+        record.card_id,
+        record.due_at,
+    )

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from payments_sandbox.domain.errors import Quota
 from payments_sandbox.domain.iso8583 import Message
@@ -65,6 +65,31 @@ class Position:
     id: str
 
 
+def index_key(index: Index, record: Record) -> str | None:
+    """The key under which the index lists the record; None when it does not."""
+    match index:
+        case Index.FEED:
+            return record.feed_key
+        case Index.CARD:
+            return record.card_id
+        case Index.DUE:
+            return None if record.due_at is None else DUE_KEY
+
+
+def is_listed(index: Index, key: str, record: Record) -> bool:
+    """Whether the index lists the record under this key. The due index also lists it under its account's id."""
+    listed_under = index_key(index, record)
+    return listed_under == key or (
+        index is Index.DUE and listed_under is not None and record.account_id == key
+    )
+
+
+def index_position(index: Index, record: Record) -> Position | None:
+    """Where the index lists the record, if it has a key there."""
+    at_ms = record.due_at if index is Index.DUE else record.created_at
+    return None if at_ms is None else Position(at_ms, record.id)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Records in index order, and the position to go on from; None when the index is exhausted."""
@@ -100,15 +125,59 @@ class Stale:
 CommitResult = Committed | AlreadyExists | Stale
 
 
+IDS_MAX: Final = 100
+"""Ids in one call of `Store.get`."""
+
+WRITES_MAX: Final = 100
+"""Inserts and updates in one call of `Store.commit`."""
+
+PAGE_MAX: Final = 1000
+"""Records in one page."""
+
+DATA_BYTES_MAX: Final = 400_000
+"""Bytes of a record's data as JSON. An item of DynamoDB holds 400 KB (409,600 bytes), and the rest is for the keys."""
+
+
+def require_ids(ids: Sequence[str]) -> None:
+    """Every store refuses a call of `get` that breaks the port's rules: raises ValueError."""
+    _require(len(ids) <= IDS_MAX, f"at most {IDS_MAX} ids")
+
+
+def require_writes(inserts: Sequence[Record], updates: Sequence[Update]) -> None:
+    """Every store refuses a call of `commit` that breaks the port's rules: raises ValueError."""
+    ids = {record.id for record in inserts} | {update.record.id for update in updates}
+    count = len(inserts) + len(updates)
+    _require(count <= WRITES_MAX, f"at most {WRITES_MAX} writes")
+    _require(len(ids) == count, "each record is written once")
+
+
+def require_page_limit(limit: int) -> None:
+    """Every store refuses a call of `page` that breaks the port's rules: raises ValueError."""
+    _require(1 <= limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
+
+
+def require_data_size(data: bytes) -> None:
+    """Every store refuses a record that is too large: raises ValueError. data: the record's data as JSON."""
+    _require(len(data) <= DATA_BYTES_MAX, f"data takes at most {DATA_BYTES_MAX} bytes")
+
+
+def _require(condition: bool, rule: str) -> None:
+    if not condition:
+        raise ValueError(rule)
+
+
 class Store(Protocol):
     """The ledger.
 
     Every method raises `StoreUnavailable` when the store cannot be reached or refuses for load. Reads by id are
     strongly consistent. Implementations convert numbers back to `int`.
+
+    Every method raises ValueError for a call that breaks a limit, and TypeError for data that JSON cannot hold; the store
+    writes nothing then. Records are copies: the store and its caller never share `data`.
     """
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        """The records with these ids (at most 100), in the order asked for; None where there is none."""
+        """The records with these ids (at most `IDS_MAX`), in the order asked for; None where there is none."""
         ...
 
     def insert(self, record: Record) -> Record | None:
@@ -116,7 +185,7 @@ class Store(Protocol):
         ...
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
-        """Write all of these, or none (at most 100 in all). When an insert's id is taken *and* an update is stale,
+        """Write all of these, or none (at most `WRITES_MAX` in all). When an insert's id is taken *and* an update is stale,
         the answer is `AlreadyExists`: a replay is never mistaken for a lost race."""
         ...
 
@@ -129,7 +198,7 @@ class Store(Protocol):
         limit: int = 100,
         newest_first: bool = False,
     ) -> Page:
-        """Up to `limit` (1 to 1000) records of the index under `key`, from `after` on in the direction asked for."""
+        """Up to `limit` (1 to `PAGE_MAX`) records of the index under `key`, from `after` on in the direction asked for."""
         ...
 
     def ping(self) -> None:

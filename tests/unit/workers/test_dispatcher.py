@@ -35,6 +35,7 @@ from payments_sandbox.services.ports import (
     Post,
     Record,
     Update,
+    require_page_limit,
 )
 from payments_sandbox.services.receiver_grader import make_test_event
 from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
@@ -44,7 +45,7 @@ from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_e
 from payments_sandbox.workers import dispatcher as module
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
-from tests.doubles.memory_store import MemoryStore
+from tests.doubles.memory_store import MemoryStore, copy_of
 from tests.doubles.ports import FrozenClock, make_ports
 from tests.doubles.receivers import Answer, Town, headers_of, reply
 from tests.virtual_time.event_loop import run_virtually, virtual_loop
@@ -107,15 +108,15 @@ class FeedStore(MemoryStore):
         newest_first: bool = False,
     ) -> Page:
         self._called("page")
-        if index is not Index.DUE:
+        if index is not Index.DUE or key != DUE_KEY:
             return super().page(index, key, after=after, limit=limit, newest_first=newest_first)
         assert not newest_first
-        if key != DUE_KEY:
-            return super().page(index, key, after=after, limit=limit)
+        require_page_limit(limit)
         start = 0 if after is None else bisect_right(self._due, (after.at_ms, after.id))
         found = self._due[start : start + limit]
         more = start + limit < len(self._due)
-        return Page([self.records[each] for _, each in found], Position(*found[-1]) if more else None)
+        records = [copy_of(self.records[each]) for _, each in found]
+        return Page(records, Position(*found[-1]) if more else None)
 
     @property
     def pending(self) -> list[Record]:

@@ -12,7 +12,7 @@ from zlib import crc32
 import orjson
 
 from payments_sandbox.adapters.dynamodb.table import PARTITIONS, TABLE_KEY
-from payments_sandbox.services.ports import DUE_KEY, Index, Position, Record
+from payments_sandbox.services.ports import Index, Position, Record, index_key, require_data_size
 
 Item = dict[str, Any]
 """An item in the wire's notation, `{"version": {"N": "1"}}`."""
@@ -30,13 +30,15 @@ def item_key(record_id: str) -> Item:
 
 def to_item(record: Record, shards: Mapping[Index, int]) -> Item:
     """The record as an item. shards: over how many partitions each index is spread."""
+    data = orjson.dumps(record.data)
+    require_data_size(data)
     item: Item = {
         TABLE_KEY: {"S": record.id},
         "kind": {"S": record.kind},
         "account_id": {"S": record.account_id},
         "version": {"N": str(record.version)},
         "created_at": {"S": sort_key(Position(record.created_at, record.id))},
-        "data": {"S": orjson.dumps(record.data).decode()},
+        "data": {"S": data.decode()},
     }
     if record.due_at is not None:
         item["due_at"] = {"S": sort_key(Position(record.due_at, record.id))}
@@ -63,34 +65,9 @@ def from_item(item: Mapping[str, Any]) -> Record:
     )
 
 
-def index_key(index: Index, record: Record) -> str | None:
-    """The key under which the index lists the record; None when it does not."""
-    match index:
-        case Index.FEED:
-            return record.feed_key
-        case Index.CARD:
-            return record.card_id
-        case Index.DUE:
-            return None if record.due_at is None else DUE_KEY
-
-
-def is_listed(index: Index, key: str, record: Record) -> bool:
-    """Whether the index lists the record under this key. The due index also lists it under its account's id."""
-    listed_under = index_key(index, record)
-    return listed_under == key or (
-        index is Index.DUE and listed_under is not None and record.account_id == key
-    )
-
-
 def partition(key: str, shard: int) -> str:
     """The index partition of a key's shard. Two keys never share one: what follows the last `#` is the shard."""
     return f"{key}#{shard}"
-
-
-def index_position(index: Index, record: Record) -> Position | None:
-    """Where the index lists the record, if it has a key there."""
-    at_ms = record.due_at if index is Index.DUE else record.created_at
-    return None if at_ms is None else Position(at_ms, record.id)
 
 
 def sort_key(position: Position) -> str:

@@ -19,8 +19,6 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from payments_sandbox.adapters.dynamodb.items import (
     Item,
     from_item,
-    index_position,
-    is_listed,
     item_key,
     partition,
     sort_key_bound,
@@ -45,14 +43,16 @@ from payments_sandbox.services.ports import (
     Record,
     Stale,
     Update,
+    index_position,
+    is_listed,
+    require_ids,
+    require_page_limit,
+    require_writes,
 )
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-IDS_MAX: Final = 100
-WRITES_MAX: Final = 100
-PAGE_MAX: Final = 1000
 BATCH_MAX: Final = 100
 """Keys in one BatchGetItem."""
 
@@ -106,7 +106,8 @@ class DynamoDbStore:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._shards = {Index.FEED: feed_shards, Index.CARD: card_shards, Index.DUE: due_shards}
-        _require(all(1 <= count <= SHARDS_MAX for count in self._shards.values()), "1 to 99 shards")
+        if not all(1 <= count <= SHARDS_MAX for count in self._shards.values()):
+            raise ValueError(f"1 to {SHARDS_MAX} shards")
         self._client = client
         self._table_name = table_name
         self._sleep = sleep
@@ -114,7 +115,7 @@ class DynamoDbStore:
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """See the port."""
-        _require(len(ids) <= IDS_MAX, f"at most {IDS_MAX} ids")
+        require_ids(ids)
         found = self._fetch(list(dict.fromkeys(ids)))
         return [found.get(record_id) for record_id in ids]
 
@@ -142,7 +143,7 @@ class DynamoDbStore:
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
         """See the port. botocore adds a request token, so that its own retries do not write twice."""
-        _require_distinct(inserts, updates)
+        require_writes(inserts, updates)
         if not inserts and not updates:
             return Committed()
         writes: list[Any] = [*map(self._put_new, inserts), *map(self._put_next, updates)]
@@ -168,7 +169,7 @@ class DynamoDbStore:
 
         The index lists where records were a moment ago; what has moved since is left out, and the page filled up.
         """
-        _require(1 <= limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
+        require_page_limit(limit)
         listed = self._listed(index, key, after, limit + 1, newest_first)
         records: list[Record] = []
         last: Position | None = None
@@ -408,16 +409,3 @@ def _code(error: ClientError) -> str:
 
 def _unavailable(reason: str) -> StoreUnavailable:
     return StoreUnavailable(f"The ledger's table cannot be used: {reason}.")
-
-
-def _require_distinct(inserts: Sequence[Record], updates: Sequence[Update]) -> None:
-    ids = {record.id for record in inserts} | {update.record.id for update in updates}
-    count = len(inserts) + len(updates)
-    _require(count <= WRITES_MAX, f"at most {WRITES_MAX} writes")
-    _require(len(ids) == count, "each record is written once")
-
-
-def _require(condition: bool, rule: str) -> None:
-    """ValueError, as the caller broke the port's contract."""
-    if not condition:
-        raise ValueError(rule)

@@ -35,12 +35,19 @@ _LOG = logging.getLogger(__name__)
 class Checkpointer:
     """The thread. The store sets `written` after each write; it is read and cleared here."""
 
-    def __init__(self, path: Path, writing: Exclusive, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writing: Exclusive,
+        interval_s: float = INTERVAL_S,
+        long_log_pages: int = WAL_LONG_PAGES,
+    ) -> None:
         """path: a ledger that is open. writing: held by this process's writer while it writes. interval_s: between two
-        looks."""
+        looks. long_log_pages: a log of so many pages is brought to start anew."""
         self.written = True
         self._writing = writing
         self._interval_s = interval_s
+        self._long_log_pages = long_log_pages
         self._connection = connect(path, busy_timeout_s=0)
         self._descriptor = _descriptor_of(path)
         self._stopping = threading.Event()
@@ -69,7 +76,7 @@ class Checkpointer:
     def _checkpoint(self) -> bool:
         """Copy what there is; False when some of it stayed behind, so that it has to be looked at again."""
         pages, copied = self._copy("PASSIVE")
-        if pages < WAL_LONG_PAGES:
+        if pages < self._long_log_pages:
             return copied == pages
         for _ in range(CATCH_UP_PASSES):
             before = copied

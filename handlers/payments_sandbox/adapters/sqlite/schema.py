@@ -70,10 +70,17 @@ class StoreOpenError(Exception):
     """The ledger file cannot be used. The message is one line: the path, what is wrong, what to do."""
 
 
-def open_ledger(path: Path, *, synchronous: Synchronous, busy_timeout_s: float) -> sqlite3.Connection:
+def open_ledger(
+    path: Path,
+    *,
+    synchronous: Synchronous,
+    busy_timeout_s: float,
+    kept_log_bytes: int = WAL_KEPT_BYTES,
+) -> sqlite3.Connection:
     """Connect to the ledger, creating it (mode 0600) when there is no such file or it is empty.
 
     busy_timeout_s: how long to wait for a lock that another process holds.
+    kept_log_bytes: a longer log is cut back to this size once it starts anew.
     Raises StoreOpenError.
     """
     try:
@@ -83,7 +90,7 @@ def open_ledger(path: Path, *, synchronous: Synchronous, busy_timeout_s: float) 
             connection = connect(path, busy_timeout_s)
         try:
             _prepare(connection, path, busy_timeout_s)
-            _tune(connection, synchronous)
+            _tune(connection, synchronous, kept_log_bytes)
         except BaseException:
             connection.close()
             raise
@@ -165,12 +172,12 @@ def _switch_to_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> Non
             return
 
 
-def _tune(connection: sqlite3.Connection, synchronous: Synchronous) -> None:
+def _tune(connection: sqlite3.Connection, synchronous: Synchronous, kept_log_bytes: int) -> None:
     """Settings of the connection, none of which the file keeps."""
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
+    connection.execute(f"PRAGMA journal_size_limit = {kept_log_bytes}")
 
 
 def primary_code(error: sqlite3.Error) -> int:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from payments_sandbox.adapters.sqlite.checkpoints import INTERVAL_S, Checkpointer
+from payments_sandbox.adapters.sqlite.checkpoints import INTERVAL_S, WAL_LONG_PAGES, Checkpointer
 from payments_sandbox.adapters.sqlite.exclusive import Exclusive, Group
-from payments_sandbox.adapters.sqlite.schema import StoreOpenError, Synchronous, open_ledger
+from payments_sandbox.adapters.sqlite.schema import WAL_KEPT_BYTES, StoreOpenError, Synchronous, open_ledger
 from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
@@ -29,14 +29,16 @@ from payments_sandbox.services.ports import (
     Record,
     Stale,
     Update,
+    index_position,
+    require_data_size,
+    require_ids,
+    require_page_limit,
+    require_writes,
 )
 
 __all__ = ["SqliteStore", "StoreOpenError"]
 
 BUSY_TIMEOUT_S: Final = 5.0
-IDS_MAX: Final = 100
-WRITES_MAX: Final = 100
-PAGE_MAX: Final = 1000
 
 # Constant texts: SQLite prepares each of them once.
 _COLUMNS: Final = "id, kind, account_id, version, created_at, data, feed_key, card_id, due_at"
@@ -84,6 +86,8 @@ class SqliteStore:
         FULL waits for the disk at every commit.
     busy_timeout_s: how long to wait for another process's write before StoreUnavailable.
     checkpoint_interval_s: how often a thread looks whether the log has to be copied into the file.
+    long_log_pages: a log of so many pages is brought to start anew, while this process's writes wait.
+    kept_log_bytes: a longer log is cut back to this size once it starts anew.
     Raises StoreOpenError when the file cannot be used.
     Threads may share it; one at a time gets through.
     """
@@ -95,16 +99,20 @@ class SqliteStore:
         synchronous: Synchronous = "NORMAL",
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         checkpoint_interval_s: float = INTERVAL_S,
+        long_log_pages: int = WAL_LONG_PAGES,
+        kept_log_bytes: int = WAL_KEPT_BYTES,
     ) -> None:
         file = Path(path)
-        self._connection = open_ledger(file, synchronous=synchronous, busy_timeout_s=busy_timeout_s)
+        self._connection = open_ledger(
+            file, synchronous=synchronous, busy_timeout_s=busy_timeout_s, kept_log_bytes=kept_log_bytes
+        )
         self._exclusive = Exclusive(self._connection)
-        self._checkpointer = Checkpointer(file, self._exclusive, checkpoint_interval_s)
+        self._checkpointer = Checkpointer(file, self._exclusive, checkpoint_interval_s, long_log_pages)
         self._closed = False
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         """See the port."""
-        _require(len(ids) <= IDS_MAX, f"at most {IDS_MAX} ids")
+        require_ids(ids)
         with self._exclusive as connection:
             return [_find(connection, record_id) for record_id in ids]
 
@@ -137,7 +145,7 @@ class SqliteStore:
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
         """See the port."""
-        _require_distinct(inserts, updates)
+        require_writes(inserts, updates)
         inserted = [_row(record) for record in inserts]
         updated = [(*_row(update.record), update.record.id, update.record.version - 1) for update in updates]
         with self._exclusive as connection:
@@ -162,7 +170,7 @@ class SqliteStore:
         newest_first: bool = False,
     ) -> Page:
         """See the port. One more row than asked for is read, to know whether there are more."""
-        _require(1 <= limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
+        require_page_limit(limit)
         start = after or (_LAST if newest_first else _FIRST)
         at_ms = min(max(start.at_ms, _INT64_MIN), _INT64_MAX)
         arguments = (key, at_ms, start.id, limit + 1)
@@ -171,7 +179,7 @@ class SqliteStore:
         with self._exclusive as connection:
             rows = connection.execute(text, arguments).fetchall()
         records = [_record(row) for row in rows[:limit]]
-        return Page(records, _position(index, records[-1]) if len(rows) > limit else None)
+        return Page(records, index_position(index, records[-1]) if len(rows) > limit else None)
 
     def changes(self, *, after: int, limit: int) -> list[Change]:
         """See the port `ChangeFeed`: the rows in the order of their numbers, which is that of their commits."""
@@ -220,13 +228,15 @@ def _find(connection: sqlite3.Connection, record_id: str) -> Record | None:
 
 def _row(record: Record) -> tuple[Any, ...]:
     """The record in the order of `_COLUMNS`."""
+    data = orjson.dumps(record.data)
+    require_data_size(data)
     return (
         record.id,
         record.kind,
         record.account_id,
         record.version,
         record.created_at,
-        orjson.dumps(record.data),
+        data,
         record.feed_key,
         record.card_id,
         record.due_at,
@@ -238,22 +248,3 @@ def _record(row: tuple[Any, ...]) -> Record:
     return Record(
         record_id, kind, account_id, version, created_at, orjson.loads(data), feed_key, card_id, due_at
     )
-
-
-def _position(index: Index, record: Record) -> Position:
-    at_ms = record.due_at if index is Index.DUE else record.created_at
-    assert at_ms is not None, "what has no due_at is not in the due index"
-    return Position(at_ms, record.id)
-
-
-def _require_distinct(inserts: Sequence[Record], updates: Sequence[Update]) -> None:
-    ids = {record.id for record in inserts} | {update.record.id for update in updates}
-    count = len(inserts) + len(updates)
-    _require(count <= WRITES_MAX, f"at most {WRITES_MAX} writes")
-    _require(len(ids) == count, "each record is written once")
-
-
-def _require(condition: bool, rule: str) -> None:
-    """ValueError, as the caller broke the port's contract."""
-    if not condition:
-        raise ValueError(rule)

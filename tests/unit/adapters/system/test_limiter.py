@@ -1,6 +1,7 @@
 """Request limits are whole tokens that flow back evenly; principals are remembered for five seconds."""
 
 import itertools
+from weakref import WeakSet
 
 import pytest
 from hypothesis import given, settings
@@ -136,16 +137,27 @@ def test_no_part_of_a_token_is_ever_lost_or_gained(requests: int, window_s: int,
 
 
 def test_past_the_bound_buckets_that_are_full_again_are_forgotten(ticker: Ticker) -> None:
+    class Key(str):
+        """A key that tells when the limiter has let go of it, as plain strings cannot."""
+
+    remembered: WeakSet[Key] = WeakSet()
+
+    def take(number: int) -> bool:
+        key = Key(f"key_{number}")
+        remembered.add(key)
+        return limiter.take(key, "default").allowed
+
     limiter = limiter_of(ticker, requests=1, window_s=10, keys_max=100)
     for number in range(100):
-        limiter.take(f"key_{number}", "default")
+        take(number)
+    assert len(remembered) == 100
     ticker.advance(s=5)
-    assert not limiter.take("key_99", "default").allowed
+    assert not take(99)
     ticker.advance(s=5)
     for number in range(100, 400):
-        limiter.take(f"key_{number}", "default")
+        take(number)
         ticker.advance(s=10)
-        assert len(limiter._buckets) <= 101
+        assert len(remembered) <= 101
 
 
 def test_a_bucket_that_is_not_full_is_never_forgotten(ticker: Ticker) -> None:

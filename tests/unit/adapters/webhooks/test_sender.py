@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import h11
 import pytest
@@ -22,7 +23,7 @@ from payments_sandbox.adapters.webhooks.exchange import (
     exchange,
     request_of,
 )
-from payments_sandbox.adapters.webhooks.sender import HttpSender, _word
+from payments_sandbox.adapters.webhooks.sender import HttpSender
 from payments_sandbox.domain.webhook_urls import UrlFault, split_url
 from payments_sandbox.services.ports import Post, Reply
 
@@ -297,9 +298,8 @@ def test_a_name_server_that_does_not_answer_is_a_timeout() -> None:
     assert reply.duration_ms >= 45
 
 
-@pytest.mark.parametrize(
-    ("failure", "word"),
-    [
+def test_every_failure_has_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[tuple[Exception, str]] = [
         (NameNotResolved(), "name_not_resolved"),
         (AddressRefused(), "address_refused"),
         (TimeoutError(), "timeout"),
@@ -314,11 +314,13 @@ def test_a_name_server_that_does_not_answer_is_a_timeout() -> None:
         (OSError(errno.ENETUNREACH, ""), "connection_failed"),
         (OSError(errno.EHOSTUNREACH, ""), "connection_failed"),
         (OSError(errno.EMFILE, ""), "connection_failed"),
-    ],
-)
-def test_every_failure_has_its_word(failure: Any, word: str) -> None:
-    assert _word(failure) == word
-    assert word in (Reply.__doc__ or "")
+    ]
+    tls = ssl.create_default_context()
+    for failure, word in failures:
+        monkeypatch.setattr(asyncio, "open_connection", AsyncMock(side_effect=failure))
+        reply = sent(post_of("https://8.8.8.8/hook"), tls=tls)
+        assert (reply.status, reply.error) == (None, word), repr(failure)
+        assert word in (Reply.__doc__ or "")
 
 
 def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any], *, timeout_s: float = 10) -> Any:
