@@ -20,7 +20,10 @@ from tests.e2e.infra.server import Server
 if TYPE_CHECKING:
     from tests.e2e.infra.aws.running import Running
 
-PARAMETERS: Final = {"local": (), "deployed": pytest.mark.deployed}
+PARAMETERS: Final = {
+    "local": pytest.param("local"),
+    "deployed": pytest.param("deployed", marks=pytest.mark.deployed),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,7 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     except ValueError as error:
         raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from error
     if "sandbox" in metafunc.fixturenames:
-        parameters = [pytest.param(name, marks=PARAMETERS[name]) for name in names]
+        parameters = [PARAMETERS[name] for name in names]
         metafunc.parametrize("sandbox", parameters, indirect=True, scope="session")
 
 

@@ -112,7 +112,7 @@ def reason_of(marked: ModuleType | FunctionType) -> str | None:
     """Why a module or a test is marked `local_only`, if it is."""
     marks = getattr(marked, "pytestmark", [])
     for mark in marks if isinstance(marks, list) else [marks]:
-        found: pytest.Mark = getattr(mark, "mark", mark)
+        found = mark.mark if isinstance(mark, pytest.MarkDecorator) else mark
         if found.name == "local_only":
             return str(found.args[0])
     return None
