@@ -14,7 +14,10 @@ from tests.e2e.cli_listening import Listening, Receiver, Webhook
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import COMMAND, DEADLINE_S, LOOPBACK, Server, spawn, taken_port, until_deadline
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.local_only("it starts and kills the server process, and the listener beside it"),
+]
 
 Listen = Callable[..., Listening]
 

@@ -11,7 +11,12 @@ from payments_sandbox.entrypoints.trigger import EVENTS, trigger
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import Server, run_command
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.local_only(
+        "the command runs against a local sandbox; what it sends is tested on both by the other files"
+    ),
+]
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """An account's clock over HTTP: a week in a moment, with its entries and webhooks, through restarts too."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.infra.client import Client, accepted, refused
 from tests.e2e.infra.receiver import Answer, Receiver
-from tests.e2e.infra.server import Server
+from tests.e2e.infra.server import Server, until_deadline
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +34,7 @@ def test_a_week_passes_in_one_request(shop: Client) -> None:
     assert later["created_at"] >= authorization["expires_at"]
 
 
-def test_the_clock_is_the_account_s_alone_and_can_be_reset(shop: Client, server: Server) -> None:
+def test_the_clock_is_the_account_s_alone_and_can_be_reset(shop: Client, demo: Client) -> None:
     before = accepted(shop.get("/v1/clock"), 200)
     assert before["ahead_milliseconds"] == 0
     advanced = accepted(shop.send("POST", "/v1/clock/advance", json={"by_seconds": WEEK_S}), 200)
@@ -44,8 +43,7 @@ def test_the_clock_is_the_account_s_alone_and_can_be_reset(shop: Client, server:
         shop.send("POST", "/v1/clock/advance", json={"to": before["now"]}), 409, "clock_not_ahead"
     )
     assert problem["now"] > before["now"]
-    account = accepted(shop.send("POST", "/v1/accounts", json={}), 201)
-    with Client(server.url, api_key=account["api_key"]["secret"]) as other:
+    with demo.new_account() as other:
         assert accepted(other.get("/v1/clock"), 200)["ahead_milliseconds"] == 0
     assert accepted(shop.send("POST", "/v1/clock/reset"), 200)["ahead_milliseconds"] == 0
 
@@ -68,18 +66,23 @@ def test_a_time_that_cannot_be_meant_is_refused_by_name(
     assert pointer in [error["pointer"] for error in problem["errors"]]
 
 
-def test_retries_of_days_reach_the_receiver_in_one_request(shop: Client) -> None:
-    with Receiver(Answer(500)) as receiver:
-        endpoint = accepted(shop.send("POST", "/v1/webhook-endpoints", json={"url": receiver.url}), 201)
-        accepted(shop.authorize(1051), 201)
-        advance = accepted(shop.send("POST", "/v1/clock/advance", json={"by_seconds": 4 * 24 * 3600}), 200)
-    attempts = [ran for ran in advance["ran"] if ran["work"] == "webhook_attempt"]
-    assert len(attempts) >= 9
-    deliveries = accepted(shop.get("/v1/webhook-deliveries", endpoint_id=endpoint["endpoint_id"]), 200)
-    (delivery,) = [each for each in deliveries["data"] if each["event_type"] == "payment.authorized"]
+def test_retries_of_days_reach_the_receiver_in_one_request(shop: Client, receiver: Receiver) -> None:
+    receiver.answer = Answer(500)
+    accepted(shop.send("POST", "/v1/webhook-endpoints", json={"url": receiver.url}), 201)
+    accepted(shop.authorize(1051), 201)
+    # On AWS a delivery is planned after the payment was answered, and an advance does not wait for it.
+    for _ in until_deadline("the first attempt is recorded", pause_s=0.1):
+        deliveries = accepted(shop.get("/v1/webhook-deliveries"), 200)["data"]
+        if deliveries and deliveries[0]["attempt_count"] > 0:
+            break
+    advance = accepted(shop.send("POST", "/v1/clock/advance", json={"by_seconds": 4 * 24 * 3600}), 200)
+    # All but the first; and the second, if its time came before the advance.
+    assert len([ran for ran in advance["ran"] if ran["work"] == "webhook_attempt"]) >= 8
+    (delivery,) = accepted(shop.get("/v1/webhook-deliveries"), 200)["data"]
     assert (delivery["state"], delivery["attempt_count"]) == ("failed", 10)
 
 
+@pytest.mark.local_only("it restarts the server process")
 def test_an_account_s_time_survives_a_restart_and_what_fell_due_meanwhile_is_done(tmp_path: Path) -> None:
     with Server(tmp_path / "ledger.db") as server, Client(server.url) as client:
         authorization = accepted(client.authorize(1051), 201)
@@ -87,11 +90,8 @@ def test_an_account_s_time_survives_a_restart_and_what_fell_due_meanwhile_is_don
         accepted(client.send("POST", "/v1/clock/advance", json={"by_seconds": ahead_s}), 200)
     with Server(tmp_path / "ledger.db") as server, Client(server.url) as client:
         assert accepted(client.get("/v1/clock"), 200)["ahead_milliseconds"] >= (ahead_s - 60) * 1000
-        deadline = time.monotonic() + 30
-        while True:
-            shown = accepted(client.get(f"/v1/transactions/{authorization['transaction_id']}"), 200)
+        for _ in until_deadline("the authorization has expired", pause_s=0.1):
+            shown = client.transaction(authorization["transaction_id"])
             if len(shown["family"]) == 2:
                 break
-            assert time.monotonic() < deadline, "the scheduler let an authorization pass"
-            time.sleep(0.1)
         assert shown["family"][1]["created_at"] == authorization["expires_at"]

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.infra.client import Client, accepted, new_key, refused
 from tests.e2e.infra.server import DEADLINE_S, Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local_only("it is about several processes on one SQLite file")]
 
 AT_ONCE = 50
 

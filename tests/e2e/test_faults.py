@@ -8,11 +8,12 @@ import httpx
 import pytest
 
 from tests.e2e.infra.client import Client, accepted, authorize_body, new_key, refused
-from tests.e2e.infra.server import Server
+from tests.e2e.infra.server import DEADLINE_S, Server
 
 pytestmark = pytest.mark.e2e
 
 FAULT = "X-Sandbox-Fault"
+NO_CUT = "no connection can be cut behind API Gateway"
 CUT = (httpx.RemoteProtocolError, httpx.ReadError)
 
 
@@ -21,6 +22,7 @@ def authorize(client: Client, key: str, fault: str) -> httpx.Response:
     return client.send("POST", "/v1/authorize", json=authorize_body(1051), headers=headers)
 
 
+@pytest.mark.local_only(NO_CUT)
 def test_a_payment_whose_response_was_lost_is_found_again_under_its_key(shop: Client) -> None:
     key = new_key()
     with pytest.raises(CUT):
@@ -32,6 +34,7 @@ def test_a_payment_whose_response_was_lost_is_found_again_under_its_key(shop: Cl
     assert len(accepted(shop.get("/v1/transactions"), 200)["data"]) == 1
 
 
+@pytest.mark.local_only(NO_CUT)
 def test_a_capture_is_not_made_twice_although_its_response_was_lost(shop: Client) -> None:
     authorization = accepted(shop.authorize(1000), 201)["transaction_id"]
     rules = {"rules": [{"fault": "lose_response", "operations": ["capture_payment"], "count": 1}]}
@@ -44,6 +47,7 @@ def test_a_capture_is_not_made_twice_although_its_response_was_lost(shop: Client
     assert accepted(shop.get("/v1/faults"), 200)["rules"][0]["fired"] == 1
 
 
+@pytest.mark.local_only(NO_CUT)
 def test_a_dropped_connection_leaves_nothing(shop: Client) -> None:
     key = new_key()
     with pytest.raises(CUT):
@@ -54,17 +58,21 @@ def test_a_dropped_connection_leaves_nothing(shop: Client) -> None:
     assert "Idempotent-Replayed" not in response.headers
 
 
+@pytest.mark.local_only(NO_CUT)
 def test_a_cut_connection_ends_without_a_byte(server: Server, shop: Client) -> None:
     address = urlsplit(server.url)
     request = (
         f"GET /v1/transactions HTTP/1.1\r\nhost: {address.netloc}\r\nx-api-key: {shop.api_key}\r\n"
         "x-sandbox-fault: drop_connection\r\n\r\n"
     )
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+    with socket.create_connection(
+        (address.hostname or "", address.port or 0), timeout=DEADLINE_S
+    ) as connection:
         connection.sendall(request.encode())
         assert connection.recv(1024) == b""
 
 
+@pytest.mark.local_only("it reads the log of the server process")
 def test_the_server_logs_no_error_when_it_cuts_a_connection(own_server: Server) -> None:
     with own_server, Client(own_server.url) as client:
         for fault in ("lose_response", "drop_connection"):

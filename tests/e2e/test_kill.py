@@ -22,9 +22,9 @@ import pytest
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, new_key
 from tests.e2e.infra.server import COMMAND, Server, run_command, until_deadline
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local_only("it kills the server process")]
 
-ROUNDS = 5
+ROUNDS = 3
 THREADS = 4
 KINDS = ("authorization", "capture", "refund", "void", "increment")
 
@@ -156,9 +156,8 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_done_twice(own_ser
         with Client(own_server.url) as client:
             check_answers(client, journal)
             settle_unanswered(client, journal)
-            check_answers(client, journal)
             check_families(client, journal)
-    with Client(own_server.url) as client:
+    with Client(own_server.url, checked=False) as client:
         for journal in journals:
             check_answers(client, journal)
     assert own_server.stop() == 0

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, refused
 from tests.e2e.infra.server import DEADLINE_S, ROOT, Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.local_only("the README starts a local sandbox")]
 
 README = (ROOT / "README.md").read_text()
 ADDRESS = "http://127.0.0.1:8080"

@@ -28,7 +28,10 @@ from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card,
 from tests.e2e.infra.receiver import Answer, Receiver
 from tests.e2e.infra.server import Server, until_deadline
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.local_only("it searches the files and the output of the server process"),
+]
 
 CVC: Final = "7391"
 SHORT_CVC: Final = "739"

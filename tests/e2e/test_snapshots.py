@@ -7,24 +7,25 @@ from typing import Any
 import pytest
 
 from tests.e2e.infra.client import Client, Json, accepted, card, refused
+from tests.e2e.infra.sandbox import Sandbox
 from tests.e2e.infra.server import Server, until_deadline
 
 pytestmark = pytest.mark.e2e
 
 
-def new_client(stack: ExitStack, server: Server, made: Json) -> Client:
-    return stack.enter_context(Client(server.url, api_key=made["api_key"]["secret"]))
+def new_client(stack: ExitStack, url: str, made: Json) -> Client:
+    return stack.enter_context(Client(url, api_key=made["api_key"]["secret"]))
 
 
-def seeded(stack: ExitStack, server: Server, demo: Client, seed: str) -> Client:
-    made = accepted(demo.send("POST", "/v1/accounts", json={"name": "Tests", "seed": seed}), 201)
+def seeded(stack: ExitStack, url: str, demo: Client, seed: str) -> Client:
+    made = demo.create_account({"name": "Tests", "seed": seed})
     assert made["account"]["seed"] == seed
-    return new_client(stack, server, made)
+    return new_client(stack, url, made)
 
 
-def fork(stack: ExitStack, server: Server, client: Client, snapshot_id: str) -> Client:
+def fork(stack: ExitStack, url: str, client: Client, snapshot_id: str) -> Client:
     answer = client.send("POST", f"/v1/snapshots/{snapshot_id}/fork", json={"name": "Fork"})
-    return new_client(stack, server, accepted(answer, 201))
+    return new_client(stack, url, accepted(answer, 201))
 
 
 def snapshot(client: Client, name: str = "Baseline") -> str:
@@ -59,32 +60,33 @@ def play(client: Client) -> list[Any]:
     return [*map(without_time, (authorization, capture, refund)), endpoint["endpoint_id"]]
 
 
+@pytest.mark.local_only("it starts a second sandbox")
 def test_accounts_of_one_seed_answer_alike_here_and_in_another_sandbox(
-    server: Server, demo: Client, own_server: Server, stack: ExitStack
+    sandbox: Sandbox, demo: Client, own_server: Server, stack: ExitStack
 ) -> None:
-    answers = play(seeded(stack, server, demo, "e2e-1"))
-    assert play(seeded(stack, server, demo, "e2e-1")) == answers
-    assert play(seeded(stack, server, demo, "e2e-2")) != answers
+    answers = play(seeded(stack, sandbox.url, demo, "e2e-1"))
+    assert play(seeded(stack, sandbox.url, demo, "e2e-1")) == answers
+    assert play(seeded(stack, sandbox.url, demo, "e2e-2")) != answers
     with own_server, Client(own_server.url) as elsewhere:
-        assert play(seeded(stack, own_server, elsewhere, "e2e-1")) == answers
+        assert play(seeded(stack, own_server.url, elsewhere, "e2e-1")) == answers
 
 
 def test_a_seeded_account_takes_no_number_that_is_not_published(
-    server: Server, demo: Client, stack: ExitStack
+    sandbox: Sandbox, demo: Client, stack: ExitStack
 ) -> None:
-    client = seeded(stack, server, demo, "e2e-3")
+    client = seeded(stack, sandbox.url, demo, "e2e-3")
     problem = refused(client.authorize(card=card("4111111111111111")), 400, "invalid_request")
     assert problem["errors"][0]["code"] == "not_a_test_card"
     assert transactions(client) == []
 
 
-def test_tests_in_parallel_begin_from_one_baseline(server: Server, shop: Client, stack: ExitStack) -> None:
+def test_tests_in_parallel_begin_from_one_baseline(sandbox: Sandbox, shop: Client, stack: ExitStack) -> None:
     authorization = accepted(shop.authorize(1000, key="baseline"), 201)["transaction_id"]
     accepted(shop.capture(authorization, amount=600), 201)
     baseline = transactions(shop)
     snapshot_id = snapshot(shop)
     with ThreadPoolExecutor(5) as pool:
-        forks = list(pool.map(lambda _: fork(stack, server, shop, snapshot_id), range(5)))
+        forks = list(pool.map(lambda _: fork(stack, sandbox.url, shop, snapshot_id), range(5)))
 
         def test(client: Client) -> None:
             assert transactions(client) == baseline
@@ -125,20 +127,21 @@ def test_the_clock_and_the_faults_go_back_too(shop: Client) -> None:
     assert [rule["fault"] for rule in accepted(shop.get("/v1/faults"), 200)["rules"]] == ["latency=1"]
 
 
-def test_time_passes_in_a_fork_as_anywhere(server: Server, shop: Client, stack: ExitStack) -> None:
+def test_time_passes_in_a_fork_as_anywhere(sandbox: Sandbox, shop: Client, stack: ExitStack) -> None:
     authorization = accepted(shop.authorize(1000), 201)["transaction_id"]
-    client = fork(stack, server, shop, snapshot(shop))
+    client = fork(stack, sandbox.url, shop, snapshot(shop))
     ran = accepted(client.send("POST", "/v1/clock/advance", json={"by_seconds": 8 * 86_400}), 200)["ran"]
     assert [(each["work"], each["id"]) for each in ran] == [("authorization_expiry", authorization)]
     assert client.transaction(authorization)["status"] == "expired"
     assert shop.transaction(authorization)["status"] == "authorized"
 
 
-def test_a_fork_s_webhooks_are_its_own(server: Server, shop: Client, stack: ExitStack) -> None:
+@pytest.mark.local_only("the inbox's URL is the gateway's, which no name server knows here")
+def test_a_fork_s_webhooks_are_its_own(sandbox: Sandbox, shop: Client, stack: ExitStack) -> None:
     inbox = accepted(shop.send("POST", "/v1/inbox"), 201)
     accepted(shop.send("POST", "/v1/webhook-endpoints", json={"url": inbox["url"]}), 201)
     copied = accepted(shop.authorize(1000), 201)["transaction_id"]
-    client = fork(stack, server, shop, snapshot(shop))
+    client = fork(stack, sandbox.url, shop, snapshot(shop))
     made = accepted(client.authorize(2000), 201)["transaction_id"]
     for _ in until_deadline("both webhooks have arrived"):
         path = f"/v1/inbox/{inbox['inbox_id']}/messages"
@@ -150,6 +153,7 @@ def test_a_fork_s_webhooks_are_its_own(server: Server, shop: Client, stack: Exit
     assert delivery["event_id"] == f"evt_{made}"
 
 
+@pytest.mark.local_only("it kills the server process")
 def test_a_restored_world_survives_kill_9(own_server: Server) -> None:
     with own_server, Client(own_server.url) as client:
         authorization = accepted(client.authorize(1000), 201)["transaction_id"]

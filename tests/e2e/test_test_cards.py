@@ -5,18 +5,14 @@ numbers that integrators know, and what they do, stand here a second time, writt
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
 
 from tests.e2e.infra.client import Client, Json, accepted, authorize_body, card, new_key
-from tests.e2e.infra.server import Server
+from tests.e2e.infra.sandbox import Sandbox
 
 pytestmark = pytest.mark.e2e
-
-ADDRESS: Final = {"line1": "1 Main Street", "postal_code": "10115", "country": "DE"}
-AMEX: Final = ("34", "37")
 
 
 class Known(NamedTuple):
@@ -92,14 +88,7 @@ DECLINE_CODES: Final = """authentication_required approve_with_id call_issuer ca
     revocation_of_authorization security_violation stolen_card try_again_later withdrawal_count_limit_exceeded""".split()
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """The demo account of a sandbox of this module's own, since the account's clock is moved."""
-    with Server(tmp_path_factory.mktemp("cards") / "ledger.db") as server, Client(server.url) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def published(demo: Client) -> list[Json]:
     rows: list[Json] = accepted(demo.get("/v1/test-cards"), 200)["data"]
     return rows
@@ -147,12 +136,12 @@ def refunded(client: Client, authorization: Json) -> Json | None:
     return {"transaction_id": refund["transaction_id"], "refund_status": refund["status"]}
 
 
-@pytest.mark.parametrize("trigger", ["request_header", "cardholder_name", "card_number", "amount"])
 def test_every_published_row_answers_what_it_promises(
-    demo: Client, published: list[Json], trigger: str
+    demo: Client, published: list[Json], sandbox: Sandbox
 ) -> None:
-    rows = [row for row in published if row["trigger"] == trigger]
-    assert rows
+    """On the AWS deployment, where a request takes much longer and the handlers are the same, one row of each trigger."""
+    rows = list({row["trigger"]: row for row in published}.values()) if sandbox.is_deployed else published
+    assert {row["trigger"] for row in rows} == {"request_header", "cardholder_name", "card_number", "amount"}
     wrong = []
     refunds: list[tuple[Json, Json]] = []
     for row in rows:
@@ -172,15 +161,19 @@ def test_every_published_row_answers_what_it_promises(
             refunds.append((row, refund))
         decided_by = (answer["simulation"]["trigger"], answer["simulation"]["rule"])
         # Cards that are simply approved are triggers of nothing.
-        promised_by = ("none", "approved") if row["rule"] == "approved" else (trigger, row["rule"])
+        promised_by = ("none", "approved") if row["rule"] == "approved" else (row["trigger"], row["rule"])
         if outcome != row["expect"] or decided_by != promised_by:
             wrong.append((row["value"], row["expect"], outcome, decided_by))
+        # What is published says nothing of the card.
+        if row["trigger"] == "card_number":
+            known, shown = KNOWN[row["value"]], answer["card"]
+            assert (shown["brand"], shown["funding"]) == (known.brand, known.funding)
+            assert shown["last4"] == row["value"][-4:]
     assert wrong == []
     advance(demo, OUTCOME_DELAY_S)
-    outcomes = {row["value"]: demo.transaction(refund["transaction_id"])["status"] for row, refund in refunds}
-    assert outcomes == {
-        row["value"]: row["expect"]["refund_outcome"] for row in rows if row["expect"]["refund_outcome"]
-    }
+    for row, refund in refunds:
+        assert demo.transaction(refund["transaction_id"])["status"] == row["expect"]["refund_outcome"]
+    assert len(refunds) == sum(row["expect"]["refund_outcome"] is not None for row in rows)
 
 
 def advance(client: Client, seconds: int) -> None:
@@ -248,24 +241,26 @@ def test_every_decline_and_response_code_is_published_for_header_and_name(publis
     assert amounts == {f"9000{code}" for code in RESPONSE_CODES if code.isdecimal()}
 
 
-@pytest.mark.parametrize("number", KNOWN)
-def test_a_known_card_number_does_what_it_is_known_for(demo: Client, number: str) -> None:
-    known = KNOWN[number]
-    details = card(number, cvc="1234" if number.startswith(AMEX) else "123", billing_address=ADDRESS)
-    answer = accepted(demo.authorize(1051, card=details), 201)
-    decline_code, response_code = known.decline or (None, "00")
-    assert found(answer) == {
-        "status": "authorized" if known.decline is None else "declined",
-        "response_code": response_code,
-        "decline_code": decline_code,
-        "retry_forbidden": response_code in RETRY_FORBIDDEN,
-        "cvc_result": known.cvc,
-        "avs_result": known.avs,
-        "risk_level": known.risk,
-    }
-    assert (answer["card"]["brand"], answer["card"]["funding"]) == (known.brand, known.funding)
-    assert answer["card"]["last4"] == number[-4:]
-    assert captured(demo, answer) == (known.capture if known.decline is None else None)
+def test_a_card_number_is_published_with_what_it_is_known_for(published: list[Json]) -> None:
+    expected = {row["value"]: row["expect"] for row in published if row["trigger"] == "card_number"}
+    for number, known in KNOWN.items():
+        decline_code, response_code = known.decline or (None, "00")
+        is_captured = known.decline is None and known.capture == "succeeded"
+        # What is disputed cannot be refunded.
+        is_refunded = is_captured and known.follows != "dispute"
+        assert expected[number] == {
+            "status": "authorized" if known.decline is None else "declined",
+            "response_code": response_code,
+            "decline_code": decline_code,
+            "retry_forbidden": response_code in RETRY_FORBIDDEN,
+            "cvc_result": known.cvc,
+            "avs_result": known.avs,
+            "risk_level": known.risk,
+            "capture_status": known.capture if known.decline is None else None,
+            "after_capture": known.follows,
+            "refund_status": known.refund[0] if is_refunded else None,
+            "refund_outcome": known.refund[1] if is_refunded else None,
+        }, number
 
 
 def test_the_cvc_cards_are_approved_when_no_cvc_is_sent(demo: Client) -> None:
@@ -274,11 +269,11 @@ def test_the_cvc_cards_are_approved_when_no_cvc_is_sent(demo: Client) -> None:
         assert (answer["status"], answer["checks"]["cvc_result"]) == ("authorized", "P")
 
 
-@pytest.mark.parametrize("code", RESPONSE_CODES)
-def test_every_response_code_can_be_asked_for_and_says_whether_to_try_again(demo: Client, code: str) -> None:
-    answer = accepted(demo.authorize(simulate=f"response_code={code}"), 201)
-    assert answer["decline"]["response_code"] == code
-    assert answer["decline"]["retry_forbidden"] is (code in RETRY_FORBIDDEN)
+def test_every_response_code_is_published_with_whether_to_try_again(published: list[Json]) -> None:
+    expected = {row["value"]: row["expect"] for row in published if row["trigger"] == "request_header"}
+    for code in RESPONSE_CODES:
+        promised = expected[f"response_code={code}"]
+        assert (promised["response_code"], promised["retry_forbidden"]) == (code, code in RETRY_FORBIDDEN)
 
 
 def test_the_strongest_trigger_decides_and_the_others_are_named(demo: Client) -> None:

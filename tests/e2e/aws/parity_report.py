@@ -1,37 +1,20 @@
-"""docs/parity.md: what both homes answered, where they differ, and what the emulator cannot show."""
+"""docs/parity.md: what the local sandbox and the AWS deployment answered, where they differ, and what the emulator cannot
+show."""
 
-from collections.abc import Mapping, Sequence
-from types import ModuleType
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from inspect import getmembers, isfunction
+from types import FunctionType, ModuleType
 from typing import Final
 
-from tests.e2e.aws import (
-    test_clock,
-    test_disputes,
-    test_faults,
-    test_network_messages,
-    test_payment_life,
-    test_settlement,
-    test_snapshots,
-    test_test_cards,
-    test_webhooks,
-)
+import pytest
+
 from tests.e2e.infra.aws.apply import Deployment
 from tests.e2e.infra.parity import Answer, Step
 from tests.e2e.infra.server import ROOT
 
 REPORT: Final = ROOT / "docs" / "parity.md"
-
-SHARED: Final[Sequence[ModuleType]] = (
-    test_payment_life,
-    test_test_cards,
-    test_clock,
-    test_settlement,
-    test_disputes,
-    test_faults,
-    test_snapshots,
-    test_network_messages,
-    test_webhooks,
-)
+TESTS: Final = ROOT / "tests" / "e2e"
 
 NOT_SHOWN: Final = (
     "Permissions on KMS keys, the roles of the state machine, of schedules and of event source mappings.",
@@ -42,19 +25,19 @@ NOT_SHOWN: Final = (
     "Lambda's own Python 3.12 on arm64: functions run on the tests' Python, from a bundle that the same builder made.",
 )
 
-HEAD: Final = """# Parity of the two homes
+HEAD: Final = """# Parity of the local sandbox and the AWS deployment
 
-Written by `make parity`, held by `make e2e`: a test fails when this is no longer what the homes answer.
+Written by `make parity`; a test fails when the answers are no longer these.
 
-The embedded home is a process on this machine with SQLite. The deployed home is the Pulumi program of [`stacks/`](../stacks),
-unmodified, applied to an emulator of AWS: API Gateway, Lambda, DynamoDB, SNS, SQS, Step Functions. Each call there is judged
-by the policies of the caller's role.
+The local sandbox is a process on this machine with SQLite. The AWS deployment is the Pulumi program of
+[`stacks/`](../stacks), unmodified, applied to an emulator of AWS: API Gateway, Lambda, DynamoDB, SNS, SQS, Step Functions.
+Each call there is judged by the policies of the caller's role.
 """
 
 
 def render(
     steps: Sequence[Step],
-    embedded: Sequence[Answer],
+    local: Sequence[Answer],
     deployed: Sequence[Answer],
     deployment: Deployment,
 ) -> str:
@@ -67,19 +50,23 @@ def render(
             "[`contracts/parity/scenario.yaml`](../contracts/parity/scenario.yaml): statuses, headers and bodies are compared, "
             "ids by what they refer to.",
             "",
-            "| step | request | embedded | deployed |  |",
+            "| step | request | local | deployed |  |",
             "| --- | --- | --- | --- | --- |",
-            *(row(*line) for line in zip(steps, embedded, deployed, strict=True)),
+            *(row(*line) for line in zip(steps, local, deployed, strict=True)),
             "",
-            "Only the embedded home says what is left of a quota (`RateLimit`): on AWS the gateway counts.",
+            "Only the local sandbox tells what is left of a quota (`RateLimit`): on AWS the gateway counts.",
             "",
-            "## Tests that run in both",
+            "## Tests that run on both",
             "",
-            *shared_tests(),
+            *(line for module in modules() if not reason_of(module) for line in shared_tests(module)),
             "",
-            "## What the emulator has no use for",
+            "## Tests that run on the local sandbox only",
             "",
-            "The program's inputs are all carried out by the emulator, but for these.",
+            *(f"- {link(module)}: {reason}" for module in modules() if (reason := reason_of(module))),
+            "",
+            "## Inputs that the emulator does not use",
+            "",
+            "The emulator carries out all inputs of the program but these.",
             "",
             *unused_inputs(deployment),
             "",
@@ -91,22 +78,44 @@ def render(
     )
 
 
-def row(step: Step, embedded: Answer, deployed: Answer) -> str:
+def row(step: Step, local: Answer, deployed: Answer) -> str:
     """A step's line of the table."""
-    verdict = "the same" if embedded == deployed else f"differs: {step.differs}"
+    verdict = "the same" if local == deployed else f"differs: {step.differs}"
     request = f"{step.method} {step.path}".replace("|", "\\|")
-    return f"| {step.name} | `{request}` | {embedded.status} | {deployed.status} | {verdict} |"
+    return f"| {step.name} | `{request}` | {local.status} | {deployed.status} | {verdict} |"
 
 
-def shared_tests() -> list[str]:
-    """The modules of tests that run in both homes, and which of their tests do not."""
-    lines = []
-    for module in SHARED:
-        name = module.__name__.rpartition(".")[2]
-        but: Mapping[str, str] = getattr(module, "NOT_HERE", {})
-        lines.append(f"- `tests/e2e/{name}.py`" + (", but for" if but else ""))
-        lines += [f"  - {test.removeprefix('test_').replace('_', ' ')}: {why}" for test, why in but.items()]
-    return lines
+def modules() -> list[ModuleType]:
+    """The modules of tests that are about the sandbox; fuzzing has a module of its own for each."""
+    files = sorted(TESTS.glob("test_*.py"))
+    return [
+        import_module(f"tests.e2e.{file.stem}") for file in files if not file.stem.startswith("test_fuzz")
+    ]
+
+
+def shared_tests(module: ModuleType) -> Iterator[str]:
+    """A module of tests that run on both, and which of them do not."""
+    tests = [test for name, test in getmembers(module, isfunction) if name.startswith("test_")]
+    # In the order of the file.
+    tests.sort(key=lambda test: test.__code__.co_firstlineno)
+    only_local = {test.__name__: reason for test in tests if (reason := reason_of(test))}
+    yield f"- {link(module)}" + (", but for" if only_local else "")
+    for name, reason in only_local.items():
+        yield f"  - {name.removeprefix('test_').replace('_', ' ')}: {reason}"
+
+
+def link(module: ModuleType) -> str:
+    return f"`{module.__name__.replace('.', '/')}.py`"
+
+
+def reason_of(marked: ModuleType | FunctionType) -> str | None:
+    """Why a module or a test is marked `local_only`, if it is."""
+    marks = getattr(marked, "pytestmark", [])
+    for mark in marks if isinstance(marks, list) else [marks]:
+        found = mark.mark if isinstance(mark, pytest.MarkDecorator) else mark
+        if found.name == "local_only":
+            return str(found.args[0])
+    return None
 
 
 def unused_inputs(deployment: Deployment) -> list[str]:

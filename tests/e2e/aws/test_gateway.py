@@ -9,7 +9,7 @@ from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client, accepted, refused
 from tests.e2e.infra.contract import load_contract
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
+pytestmark = pytest.mark.e2e
 
 PAGE = {"Origin": "https://somewhere.example"}
 

@@ -19,7 +19,7 @@ from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.receiver import Receiver
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
+pytestmark = pytest.mark.e2e
 
 Change = Callable[[DeployedSandbox], AbstractContextManager[None]]
 
@@ -36,9 +36,11 @@ def a_payment_can_be_made(shop: Client) -> None:
 
 def a_webhook_arrives(shop: Client, receiver: Receiver) -> None:
     accepted(shop.send("POST", "/v1/webhook-endpoints", json={"url": receiver.url}), 201)
-    accepted(shop.authorize(1000), 201)
-    (request,) = receiver.wait_for(1)
-    assert request.type == "payment.authorized"
+    event_id = "evt_" + accepted(shop.authorize(1000), 201)["transaction_id"]
+    # An event from before the endpoint was registered may arrive too: deliveries are planned later.
+    for _ in waiting.until_deadline("the event has arrived"):
+        if event_id in receiver.ids:
+            break
 
 
 def test_unchanged_everything_passes(server: DeployedSandbox, shop: Client, receiver: Receiver) -> None:

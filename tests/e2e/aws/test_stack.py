@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
+pytestmark = pytest.mark.e2e
 
 
 def test_the_sites_files_are_there_as_browsers_should_keep_them(server: DeployedSandbox) -> None:

@@ -13,7 +13,7 @@ from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import until_deadline
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("aws")]
+pytestmark = pytest.mark.e2e
 
 Json = dict[str, Any]
 

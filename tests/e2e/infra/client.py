@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 
 from tests.e2e.infra.contract import load_contract
-from tests.e2e.infra.server import DEADLINE_S
+from tests.e2e.infra.server import DEADLINE_S, LOOPBACK
 
 Json = dict[str, Any]
 
@@ -23,6 +23,9 @@ CONNECTIONS_MAX: Final = 64
 
 class Client:
     """One account's view of a sandbox. Threads may share it."""
+
+    dead_url = f"http://{LOOPBACK}:9/"
+    """A URL that the sandbox may send webhooks to, and that refuses connections: the discard port."""
 
     def __init__(self, url: str, *, api_key: str | None = DEMO_KEY, checked: bool = True) -> None:
         """checked: compare every answer with the contract."""
@@ -112,9 +115,13 @@ class Client:
     @contextmanager
     def new_account(self, name: str | None = None) -> Iterator["Client"]:
         """A client of an account that nobody else uses. It may make 100 requests a minute."""
-        made = accepted(self.send("POST", "/v1/accounts", json={} if name is None else {"name": name}), 201)
+        made = self.create_account({} if name is None else {"name": name})
         with Client(str(self._http.base_url), api_key=made["api_key"]["secret"]) as client:
             yield client
+
+    def create_account(self, body: Json) -> Json:
+        """An account with its API key."""
+        return accepted(self.send("POST", "/v1/accounts", json=body), 201)
 
 
 def authorize_body(amount: int = 1000, **changes: Any) -> Json:

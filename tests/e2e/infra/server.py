@@ -19,7 +19,7 @@ from typing import IO, Self
 
 ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 COMMAND = (sys.executable, "-m", "payments_sandbox.entrypoints.cli")
 
 _API_LINE = re.compile(r"^  API +(http://\S+)/v1$", re.MULTILINE)
