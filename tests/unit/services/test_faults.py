@@ -16,6 +16,7 @@ from payments_sandbox.services.controls import get_controls
 from payments_sandbox.services.ports import CommitResult, Ports, Record, Stale, Update
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
+from tests.each_case import each_case
 from tests.unit.test_contract import CONTRACT, SCHEMAS
 
 OPERATION = "capture_payment"
@@ -46,7 +47,7 @@ def strikes(ports: Ports, count: int, operation_id: str = OPERATION) -> list[str
     return found
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "fault"),
     [
         ("none", Fault("none")),
@@ -68,7 +69,7 @@ def test_the_grammar_says_what_is_to_go_wrong(text: str, fault: Fault) -> None:
     assert parse_fault(text, "header:X-Sandbox-Fault") == fault
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "",

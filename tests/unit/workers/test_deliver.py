@@ -34,6 +34,7 @@ from payments_sandbox.workers.deliver import (
 from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.each_case import each_case
 
 URL = "https://shop.example/hook"
 
@@ -437,7 +438,7 @@ def test_a_retry_that_the_queue_refuses_is_left_to_the_sweeper(
     assert "a retry was left to the sweeper" in caplog.messages
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("wait_ms", "delay_s"),
     [(-1, 0), (0, 0), (1, 1), (1000, 1), (1001, 2), (899_001, 900), (900_000, 900), (900_001, None)],
 )
@@ -554,8 +555,9 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("body", MALFORMED)
-def test_a_malformed_message_is_reported_and_the_others_are_done(sandbox: Sandbox, body: str) -> None:
+@each_case("body", MALFORMED)
+def test_a_malformed_message_is_reported_and_the_others_are_done(body: str) -> None:
+    sandbox = Sandbox()
     sandbox.endpoint()
     records = [sqs_record(body, "malformed"), sqs_record(entry_body(sandbox.entry()), "sound")]
     assert sandbox.invoke(*records) == ["malformed"]

@@ -25,6 +25,7 @@ from payments_sandbox.adapters.webhooks.exchange import (
 from payments_sandbox.adapters.webhooks.sender import HttpSender, _word
 from payments_sandbox.domain.webhook_urls import UrlFault, split_url
 from payments_sandbox.services.ports import Post, Reply
+from tests.each_case import each_case
 
 ORIGIN = Origin("https", "receiver.example", 443)
 URL = "https://receiver.example/hook"
@@ -124,7 +125,7 @@ def test_path_and_query_go_out_byte_for_byte(rest: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     "header",
     [
         ("host", "inner"),
@@ -143,13 +144,13 @@ def test_headers_that_no_caller_may_give_are_the_callers_error(header: tuple[str
         sent(post_of(URL, headers=[header]), lookup=never)
 
 
-@pytest.mark.parametrize("url", ["/hook", "https://receiver.example/a b", "https://0x7f.1/", "ftp://a/"])
+@each_case("url", ["/hook", "https://receiver.example/a b", "https://0x7f.1/", "ftp://a/"])
 def test_a_url_that_was_never_checked_is_the_callers_error(url: str) -> None:
     with pytest.raises(UrlFault):
         sent(post_of(url), lookup=never)
 
 
-@pytest.mark.parametrize("answer", SAMPLES)
+@each_case("answer", SAMPLES)
 def test_an_answer_is_the_same_however_it_is_cut_into_pieces(answer: bytes) -> None:
     whole, reusable, written = received([answer])
     assert written.endswith(b"\r\n\r\n" + BODY)
@@ -169,7 +170,7 @@ def test_statuses_headers_and_bodies_are_read() -> None:
     assert (answer.status, answer.body_start, reusable) == (200, "until the end", False)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "answer",
     [
         OK[:-1],  # cut
@@ -184,7 +185,7 @@ def test_a_status_counts_whatever_becomes_of_the_body_but_the_connection_is_done
     assert reusable is False
 
 
-@pytest.mark.parametrize(
+@each_case(
     "garbage",
     [
         b"SSH-2.0-OpenSSH_9.9\r\n",
@@ -297,7 +298,7 @@ def test_a_name_server_that_does_not_answer_is_a_timeout() -> None:
     assert reply.duration_ms >= 45
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("failure", "word"),
     [
         (NameNotResolved(), "name_not_resolved"),
