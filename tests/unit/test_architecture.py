@@ -84,16 +84,20 @@ class Module:
     def nodes(self) -> list[ast.AST]:
         return list(ast.walk(self.tree))
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def imports(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything imported anywhere in the module; `from a import b` gives `a.b`."""
+        found = []
         for node in self.nodes:
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield node.lineno, alias.name
+                found += [(node.lineno, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 base = self._base_of(node)
-                for alias in node.names:
-                    yield node.lineno, base if alias.name == "*" else f"{base}.{alias.name}"
+                found += [
+                    (node.lineno, base if alias.name == "*" else f"{base}.{alias.name}")
+                    for alias in node.names
+                ]
+        return found
 
     def uses(self) -> Iterator[tuple[int, str]]:
         """Line and dotted name of everything imported or reached through an import, whatever it is called here."""
@@ -106,7 +110,7 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     bound[alias.asname or alias.name] = f"{self._base_of(node)}.{alias.name}"
-        yield from self.imports()
+        yield from self.imports
         for node in self.nodes:
             if isinstance(node, ast.Attribute | ast.Name) and (dotted := _dotted(node)):
                 first, _, rest = dotted.partition(".")
@@ -128,7 +132,7 @@ def imports_follow_the_arrows(module: Module) -> Iterator[str]:
     allowed = next((ARROWS[layer] for layer in ARROWS if _is_or_in(module.name, layer)), None)
     if allowed is None:
         return
-    for line, name in module.imports():
+    for line, name in module.imports:
         if _is_or_in(name, "payments_sandbox"):
             if not any(_is_or_in(name, layer) for layer in allowed):
                 yield f"{line}: {module.name} must not import {name}"
@@ -143,7 +147,7 @@ def every_module_of_the_package_is_in_a_layer(module: Module) -> Iterator[str]:
 
 def stacks_and_the_package_never_meet(module: Module) -> Iterator[str]:
     for package, other in (("payments_sandbox", "stacks"), ("stacks", "payments_sandbox")):
-        for line, name in module.imports():
+        for line, name in module.imports:
             if module.within(package) and _is_or_in(name, other):
                 yield f"{line}: {package} must not import {name}: they meet at environment variables"
 
@@ -157,13 +161,13 @@ def stacks_are_configured_in_one_place(module: Module) -> Iterator[str]:
 
 
 def the_gateways_document_knows_no_pulumi(module: Module) -> Iterator[str]:
-    for line, name in module.imports():
+    for line, name in module.imports:
         if module.within("stacks.gateway") and name.partition(".")[0].startswith("pulumi"):
             yield f"{line}: {module.name} is plain data, and must not import {name}"
 
 
 def storage_libraries_stay_in_adapters(module: Module) -> Iterator[str]:
-    for line, name in module.imports():
+    for line, name in module.imports:
         if module.within("payments_sandbox") and not module.within("payments_sandbox.adapters"):
             for library in STORAGE_LIBRARIES:
                 if _is_or_in(name, library):

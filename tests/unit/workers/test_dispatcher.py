@@ -18,7 +18,7 @@ from typing import Any, cast
 import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
 from payments_sandbox.services.controls import account_ports, change_controls
@@ -272,19 +272,25 @@ async def test_what_happened_before_the_start_arrives_after_it_once(home: Home) 
 @in_virtual_time
 async def test_a_failure_is_tried_again_at_its_time(home: Home) -> None:
     home.endpoint()
-    times: list[float] = []
+    times: list[int] = []
 
     def receiver(post: Post) -> Answer:
-        times.append(asyncio.get_running_loop().time())
+        times.append(home.clock.at_ms)
         return 500 if len(times) <= 3 else 200
 
     home.town.receivers[URL] = receiver
     async with home.dispatching():
         home.pay()
-        await home.settled(1, within_s=3600)
-    for (earlier, later), planned in zip(pairwise(times), RETRY_DELAYS_MS, strict=False):
-        wait = later - earlier
-        assert planned / 1000 <= wait <= planned * 1.1 / 1000 + SOON_S
+        await home.until(lambda: len(times) == 1, within_s=SOON_S)
+        for made, planned_ms in enumerate(RETRY_DELAYS_MS[:3], start=1):
+            # The attempt is recorded. Then the clock jumps to a second before the retry, instead of ticking for hours.
+            await asyncio.sleep(SOON_S)
+            virtual_loop().jump(planned_ms - SECOND_MS)
+            within_s = 1 + planned_ms * 0.1 / 1000 + SOON_S
+            await home.until(lambda before=made: len(times) > before, within_s=within_s)  # type: ignore[misc]
+        await home.settled(1, within_s=SOON_S)
+    for (earlier, later), planned_ms in zip(pairwise(times), RETRY_DELAYS_MS, strict=False):
+        assert planned_ms <= later - earlier <= planned_ms * 1.1 + SOON_S * 1000
     assert len(times) == 4
 
 
