@@ -44,7 +44,7 @@ pytestmark = pytest.mark.slow
 REGION = "eu-central-1"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:123456789012:function:settlement"
 DEFINITION = Path(worker.__file__).with_suffix(".asl.json")
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 _numbers = count(1)
 

@@ -409,11 +409,11 @@ def _started() -> Iterator[int]:
             yield int(process.stdout.readline())
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def test_the_pack_has_every_rule_and_all_are_mandatory(pack: analyzer_pb2_grpc.AnalyzerStub) -> None:
-    info = pack.GetAnalyzerInfo(empty_pb2.Empty(), timeout=30)
+    info = pack.GetAnalyzerInfo(empty_pb2.Empty(), timeout=120)
     assert {policy.name for policy in info.policies} == set(RULES) | set(STACK_RULES)
     assert {policy.enforcementLevel for policy in info.policies} == {analyzer_pb2.MANDATORY}
     assert all(len(policy.description) > 20 for policy in info.policies)
@@ -428,7 +428,7 @@ def test_the_pack_judges_a_resource(pack: analyzer_pb2_grpc.AnalyzerStub) -> Non
         urn="urn:pulumi:dev::payments-sandbox::aws:sqs/queue:Queue::queue",
         properties=properties,
     )
-    diagnostics = pack.Analyze(request, timeout=30).diagnostics
+    diagnostics = pack.Analyze(request, timeout=120).diagnostics
     assert [each.policyName for each in diagnostics] == ["queue-dead-letters"]
     assert "queue has no redrivePolicy" in diagnostics[0].message
 
@@ -442,7 +442,7 @@ def test_the_pack_knows_the_stack_by_the_resources_name(
     type_ = "aws:dynamodb/table:Table"
     urn = f"urn:pulumi:{stack}::payments-sandbox::sandbox:ledger:Ledger${type_}::table"
     request = analyzer_pb2.AnalyzeRequest(type=type_, name="table", urn=urn, properties=properties)
-    found = pack.Analyze(request, timeout=30).diagnostics
+    found = pack.Analyze(request, timeout=120).diagnostics
     assert [each.policyName for each in found] == ["production-protected"] * complaints
 
 
@@ -453,6 +453,6 @@ def test_the_pack_judges_a_stack(pack: analyzer_pb2_grpc.AnalyzerStub) -> None:
         type="aws:s3/bucket:Bucket", name="site", urn=SITE, properties=properties
     )
     diagnostics = pack.AnalyzeStack(
-        analyzer_pb2.AnalyzeStackRequest(resources=[resource]), timeout=30
+        analyzer_pb2.AnalyzeStackRequest(resources=[resource]), timeout=120
     ).diagnostics
     assert [(each.policyName, each.urn) for each in diagnostics] == [("bucket-access-blocked", SITE)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -74,6 +75,16 @@ def _validator(event_type: str) -> Draft202012Validator:
 def faults(payload: Any, event_type: str) -> list[str]:
     validator = _validator(event_type)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(payload)]
+
+
+@cache
+def _second_validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(SCHEMAS[event_type], validate_formats=True)
+
+
+def accepts(event_type: str, payload: Any) -> bool:
+    """Ask another library, which is fast enough for thousands of payloads that are mostly refused."""
+    return _second_validator(event_type).is_valid(payload)
 
 
 def unnamed(payload: Any, schema: Json) -> list[str]:
@@ -271,7 +282,7 @@ def test_an_event_is_valid_against_no_other_types_schema(events: list[Event]) ->
     for event in events:
         for event_type in TYPES:
             renamed = {**event.payload, "type": event_type}
-            accepted = faults(renamed, event_type) == []
+            accepted = accepts(event_type, renamed)
             if event_type == event.type:
                 assert accepted, event_type
             elif (event.type, event_type) not in ALIKE:
@@ -294,10 +305,10 @@ def test_a_schema_refuses_an_event_that_lacks_a_required_member_or_has_one_of_an
             for step in path[:-1]:
                 parent = parent[step]
             parent[path[-1]] = 1.5
-            assert faults(changed, event.type), path
+            assert not accepts(event.type, changed), path
             if isinstance(path[-1], str) and path[-1] != "final" and "evidence" not in path[:-1]:
                 del parent[path[-1]]
-                assert faults(changed, event.type), path
+                assert not accepts(event.type, changed), path
     assert {event_type for event_type, *_ in seen} == set(TYPES)
 
 

@@ -53,7 +53,7 @@ class FailingClient:
         raise self.error
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kms() -> Iterator[Any]:
     with mock_aws():
         yield boto3.client(
@@ -61,7 +61,7 @@ def kms() -> Iterator[Any]:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def key_id(kms: Any) -> str:
     return str(kms.create_key()["KeyMetadata"]["KeyId"])
 
