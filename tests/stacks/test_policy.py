@@ -21,6 +21,7 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 from stacks.policy.bounds import TAGGED
 from stacks.policy.registry import RULES, STACK_RULES
 from stacks.policy.resource import UNKNOWN, Resource, plain
+from tests.each_case import each_case
 from tests.stacks.policy_recording import record, record_stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,12 +286,12 @@ def _complaints(name: str, resources: list[Resource]) -> list[str]:
     return [f"{each.name} {text}" for each, text in STACK_RULES[name](resources)]
 
 
-@pytest.mark.parametrize(("name", "stack", "program"), BROKEN)
+@each_case(("name", "stack", "program"), BROKEN)
 def test_each_rule_sees_what_breaks_it(name: str, stack: str, program: Program) -> None:
     assert len(_complaints(name, record(program, stack=stack))) == 1
 
 
-@pytest.mark.parametrize(("name", "stack", "program"), SOUND)
+@each_case(("name", "stack", "program"), SOUND)
 def test_each_rule_lets_pass_what_keeps_it(name: str, stack: str, program: Program) -> None:
     assert _complaints(name, record(program, stack=stack)) == []
 
@@ -325,8 +326,8 @@ def _class_of(type_: str) -> Any:
     return getattr(getattr(aws, {"lambda": "lambda_"}.get(module, module)), class_name)
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-@pytest.mark.parametrize("name", [*RULES, *STACK_RULES])
+@each_case("stack", ["dev", "prod"])
+@each_case("name", [*RULES, *STACK_RULES])
 def test_each_stack_keeps_every_rule(name: str, stack: str) -> None:
     assert _complaints(name, list(record_stack(stack))) == []
 
@@ -373,7 +374,7 @@ def test_what_is_not_known_yet_counts_as_set_and_is_not_looked_into() -> None:
     assert _complaints("actions-not-wild", [role_policy]) == []
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@each_case("name", sorted(RULES))
 def test_a_resource_of_which_nothing_is_known_yet_breaks_nothing_by_accident(name: str) -> None:
     """All types, every property unknown: a rule may complain, but never stumble."""
     for type_ in sorted(TAGGED | {"aws:iam/rolePolicy:RolePolicy", "aws:lambda/permission:Permission"}):
