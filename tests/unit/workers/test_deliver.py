@@ -17,7 +17,6 @@ from payments_sandbox.services.ports import CommitResult, Index, Page, Position,
 from payments_sandbox.services.webhook_attempts import LEASE_MS
 from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from payments_sandbox.services.webhook_endpoints import Chaos, create_endpoint, get_endpoint
-from payments_sandbox.workers import deliver
 from payments_sandbox.workers.deliver import (
     HELD_BACK_FIRST_S,
     QUEUE_DELAY_MAX_S,
@@ -141,10 +140,12 @@ class Sandbox:
         self.entry_count += 1
         return authorize(self.ports, f"key-{self.entry_count}", account=account).entry.record.id
 
-    def invoke(self, *records: SqsRecord) -> list[str]:
+    def invoke(self, *records: SqsRecord, **limits: int) -> list[str]:
         """Call the function; answers the ids of the messages that failed."""
         answer = asyncio.run(
-            deliver_batch(self.ports, self.receivers, self.queue, records, lambda: self.remaining_ms())
+            deliver_batch(
+                self.ports, self.receivers, self.queue, records, lambda: self.remaining_ms(), **limits
+            )
         )
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
@@ -276,10 +277,7 @@ def test_a_receiver_that_hangs_delays_neither_the_others_nor_their_retries(sandb
     assert len(sandbox.queue.sent) == 6
 
 
-def test_only_so_many_attempts_are_under_way_at_once(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliver, "ATTEMPTS_MAX", 2)
+def test_only_so_many_attempts_are_under_way_at_once(sandbox: Sandbox) -> None:
     under_way, most = 0, 0
 
     async def slow(_post: Post) -> Reply:
@@ -293,7 +291,7 @@ def test_only_so_many_attempts_are_under_way_at_once(
     for number in range(5):
         sandbox.endpoint(f"{URL}/{number}")
         sandbox.receivers.answers[f"{URL}/{number}"] = slow
-    sandbox.invoke(sqs_record(entry_body(sandbox.entry())))
+    sandbox.invoke(sqs_record(entry_body(sandbox.entry())), attempts_max=2)
     assert most == 2
     assert {delivery.state for delivery in sandbox.deliveries} == {"succeeded"}
 

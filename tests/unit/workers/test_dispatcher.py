@@ -41,7 +41,6 @@ from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot,
 from payments_sandbox.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
 from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
-from payments_sandbox.workers import dispatcher as module
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
 from tests.doubles.memory_store import MemoryStore
@@ -175,9 +174,9 @@ class Home:
         return [delivery for delivery in found if delivery.endpoint_id in ids]
 
     @asynccontextmanager
-    async def dispatching(self, *, ports: Any = None) -> AsyncIterator[Dispatcher]:
+    async def dispatching(self, **limits: int) -> AsyncIterator[Dispatcher]:
         """A dispatcher in the background, which is to run until the end of the block, and no longer."""
-        dispatcher = Dispatcher(ports or self.ports, self.store, self.town)
+        dispatcher = Dispatcher(self.ports, self.store, self.town, **limits)
         task = asyncio.create_task(dispatcher.run())
         try:
             yield dispatcher
@@ -468,15 +467,13 @@ async def test_one_endpoint_has_so_many_places_and_no_more(home: Home) -> None:
     assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
 
 
-def test_all_endpoints_together_have_so_many_places(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS_MAX", 10)
-
+def test_all_endpoints_together_have_so_many_places(home: Home) -> None:
     async def scenario() -> None:
         for number in range(15):
             home.endpoint(f"{URL}/{number}")
             home.town.receivers[f"{URL}/{number}"] = partial(after, 0.05)
         home.pay(20)
-        async with home.dispatching():
+        async with home.dispatching(attempts_max=10):
             await home.settled(300, within_s=20)
 
     run_virtually(scenario(), home.clock)
@@ -514,17 +511,13 @@ async def test_a_hanging_endpoint_keeps_one_place_until_it_answers_again(home: H
     assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
 
 
-def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS_MAX", 24)
-
+def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(home: Home) -> None:
     async def scenario() -> None:
         for number in range(20):
             home.endpoint(f"{URL}/{number}")
             home.town.receivers[f"{URL}/{number}"] = time_out
         home.endpoint(account=OTHER_ACCOUNT)
-        async with home.dispatching():
+        async with home.dispatching(attempts_max=24):
             home.pay(50)
             await asyncio.sleep(TIMEOUT_S + 1)
             for _ in range(30):
@@ -536,18 +529,14 @@ def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(
 
 
 @pytest.mark.parametrize("waiting_max", [5, 40])
-def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(
-    home: Home, monkeypatch: pytest.MonkeyPatch, waiting_max: int
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", waiting_max)
-
+def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(home: Home, waiting_max: int) -> None:
     async def scenario() -> None:
         urls = [f"{URL}/{number}" for number in range(4)]
         for url in urls:
             home.endpoint(url)
             home.town.receivers[url] = partial(after, 0.01)
         event_ids = home.pay(100)
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=waiting_max):
             await home.settled(400, within_s=400 / waiting_max * SWEEP_S)
         for url in urls:
             assert sorted(home.town.ids(url)) == sorted(event_ids)
@@ -555,17 +544,13 @@ def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(
     run_virtually(scenario(), home.clock)
 
 
-def test_hanging_endpoints_do_not_use_up_the_room_of_others(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 60)
-
+def test_hanging_endpoints_do_not_use_up_the_room_of_others(home: Home) -> None:
     async def scenario() -> None:
         for number in range(5):
             home.endpoint(f"{URL}/{number}", account=OTHER_ACCOUNT)
             home.town.receivers[f"{URL}/{number}"] = time_out
         home.endpoint()
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=60):
             # A backlog of many times the room, by the time that anybody else has anything.
             home.pay(100, account=OTHER_ACCOUNT)
             await asyncio.sleep(2 * SWEEP_S)
@@ -580,15 +565,11 @@ def test_hanging_endpoints_do_not_use_up_the_room_of_others(
     run_virtually(scenario(), home.clock)
 
 
-def test_what_was_passed_over_is_fetched_as_soon_as_there_is_room(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 20)
-
+def test_what_was_passed_over_is_fetched_as_soon_as_there_is_room(home: Home) -> None:
     async def scenario() -> None:
         home.endpoint()
         home.town.receivers[URL] = partial(after, 0.01)
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=20):
             # Past the sweep at the start, so that the next one would be long in coming.
             await asyncio.sleep(1)
             event_ids = home.pay(300)
