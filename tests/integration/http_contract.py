@@ -407,7 +407,7 @@ def run(coroutine: Any) -> None:
     """Run it in a loop of its own, leaving the process's current loop as it is."""
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(asyncio.wait_for(coroutine, timeout=5))
+        loop.run_until_complete(asyncio.wait_for(coroutine, timeout=60))
     finally:
         loop.close()
 

@@ -272,7 +272,7 @@ def check_ledger_accounts(members: list[Json]) -> None:
 
 
 def test_the_laws_hold_in_memory() -> None:
-    run_machine(DisputeMachine, MemoryStore, examples=150, steps=40)
+    run_machine(DisputeMachine, MemoryStore, examples=100, steps=40)
 
 
 def test_the_laws_hold_on_sqlite(tmp_path: Path) -> None:
@@ -283,4 +283,4 @@ def test_the_laws_hold_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_laws_hold_on_dynamodb() -> None:
     with dynamodb_tables() as open_table:
-        run_machine(DisputeMachine, open_table, examples=5, steps=15)
+        run_machine(DisputeMachine, open_table, examples=3, steps=15)

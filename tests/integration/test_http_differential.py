@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
+from tests.each_case import each_case
 from tests.integration.http_contract import (
     API_KEY,
     AUTHORIZE,
@@ -334,7 +335,7 @@ def normalized(response: Response) -> tuple[int, list[tuple[str, str]], bytes]:
     return response.status, headers, body
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+@each_case("case", CASES)
 def test_the_fast_path_answers_what_plain_connexion_answers(
     case: Case, fast: ASGIApp, plain: ASGIApp
 ) -> None:

@@ -13,20 +13,18 @@ from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.bootstrap import HANDLERS
 from payments_sandbox.domain.faults import Rule
 from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import load_contract
 from payments_sandbox.http.shim import CUT_CONNECTION
 from payments_sandbox.services import faults
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.controls import get_controls
 from payments_sandbox.services.ports import Ports
-from payments_sandbox.settings import contract_path
+from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
 from tests.integration.http_contract import Response, ask
 
 Json = dict[str, Any]
 
-CONTRACT = load_contract(contract_path())
 BODY = {
     "amount": 1051,
     "currency": "EUR",

@@ -525,4 +525,4 @@ def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_sandbox_agrees_with_the_model_on_dynamodb() -> None:
     with dynamodb_tables() as open_table:
-        run_machine(LedgerMachine, open_table, examples=8, steps=20)
+        run_machine(LedgerMachine, open_table, examples=4, steps=20)

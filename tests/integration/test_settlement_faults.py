@@ -46,11 +46,11 @@ def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlements, "LINE_RECORDS_MAX", 2)
 
 
-def trade(ports: Ports) -> None:
-    """Two days of three currencies, with refunds, a declined one, and what is not settled at all."""
+def trade(ports: Ports, *, days: int = 2) -> None:
+    """Days of three currencies, with refunds, a declined one, and what is not settled at all."""
     clock = ports.clock
     assert isinstance(clock, FrozenClock)
-    for day in range(2):
+    for day in range(days):
         for currency, payments in (("EUR", 7), ("JPY", 2), ("KWD", 1)):
             for number in range(payments):
                 key = f"{day}/{currency}/{number}"
@@ -216,10 +216,17 @@ def dynamodb_ground() -> Iterator[Ground]:
         client = create_client(region_name="eu-central-1")
         clock = FrozenClock(NOW_MS)
         template = MemoryStore()
-        trade(make_ports(template, clock))
+        # One day is enough for several writes, and moto takes its time for each.
+        trade(make_ports(template, clock), days=1)
+
+        names: list[str] = []
 
         def fresh() -> Store:
+            # moto copies all tables for each atomic write, so there is never more than one.
+            if names:
+                client.delete_table(TableName=names.pop())
             name = f"faults-{next(_tables)}"
+            names.append(name)
             create_table(client, name)
             store = DynamoDbStore(client, name, feed_shards=1, card_shards=1, due_shards=1)
             for record in template.records.values():

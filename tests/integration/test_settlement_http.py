@@ -11,12 +11,11 @@ from starlette.types import ASGIApp
 from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
 from payments_sandbox.domain.moments import parse_moment
 from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import load_contract
 from payments_sandbox.http.settlement_views import COLUMNS
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.ports import Ports
-from payments_sandbox.settings import contract_path
 from tests.calls.payments import authorize, capture, card_with, id_of, refund
+from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import FrozenClock, make_ports
 from tests.doubles.stores import DyingStore, Killed
@@ -40,12 +39,8 @@ def ports(clock: FrozenClock) -> Ports:
 
 @pytest.fixture(params=[True, False], ids=["fast", "plain"])
 def app(request: pytest.FixtureRequest, ports: Ports) -> ASGIApp:
-    options = HttpOptions(
-        fast_path=request.param, body_bytes_max=BODY_BYTES_MAX, contract_is_valid=request.param
-    )
-    return build_app(
-        load_contract(contract_path()), HANDLERS, ports, authenticate=authenticate, options=options
-    )
+    options = HttpOptions(fast_path=request.param, body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+    return build_app(CONTRACT, HANDLERS, ports, authenticate=authenticate, options=options)
 
 
 def call(app: ASGIApp, method: str, path: str, body: Json | None = None, query: str = "") -> Response:

@@ -36,6 +36,7 @@ from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.workers import settlement as worker
+from payments_sandbox.workers.settlement import SettlementTasks
 from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
 
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.slow
 REGION = "eu-central-1"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:123456789012:function:settlement"
 DEFINITION = Path(worker.__file__).with_suffix(".asl.json")
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 _numbers = count(1)
 
@@ -310,8 +311,9 @@ def test_an_account_that_takes_longer_than_an_invocation_is_gone_on_with(
     assert (settlement.completed, settlement.count) == (True, 9)
 
 
-def test_accounts_are_collected_in_rounds(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "ACCOUNTS_PER_ROUND", 2)
+def test_accounts_are_collected_in_rounds(machine: Machine) -> None:
+    tasks = SettlementTasks(machine.ports, accounts_per_round=2)
+    machine.function = lambda event, context: tasks.run(event, context.get_remaining_time_in_millis)
     accounts = [f"acct_{number}" for number in range(5)]
     captured = {account: machine.pay(account, "a") for account in accounts}
     machine.clock.advance(days=1)

@@ -6,7 +6,6 @@ The fields come from the contract, so that an operation that is added is tried t
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ import pytest
 from payments_sandbox.bootstrap import HANDLERS
 from payments_sandbox.domain.triggers import TEST_CARDS
 from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import load_contract, resolve
+from payments_sandbox.http.contract import resolve
 from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
-from payments_sandbox.settings import contract_path
+from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
 from tests.integration.http_contract import Response, ask
@@ -24,7 +23,6 @@ from tests.integration.http_contract import Response, ask
 Json = dict[str, Any]
 Place = tuple[str, ...]
 
-CONTRACT = load_contract(Path(contract_path()))
 NUMBER = "4111111111111111"
 """No test card."""
 GROUPED = "4111 1111 1111 1111"

@@ -218,10 +218,10 @@ def receiver() -> Iterator[Receiver]:
     served, started = Receiver(), Future[Callable[[], object]]()
     thread = threading.Thread(target=lambda: asyncio.run(served.serve(started)))
     thread.start()
-    stop = started.result(10)
+    stop = started.result(60)
     yield served
     stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

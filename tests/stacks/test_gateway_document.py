@@ -19,6 +19,7 @@ from stacks.gateway.document import (
 )
 from stacks.gateway.models import DROPPED, strip_schema
 from stacks.settings import CONTRACT
+from tests.each_case import each_case
 
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:123456789012:function:payments-sandbox-dev-api"
 URI = f"arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/{FUNCTION_ARN}/invocations"
@@ -228,7 +229,7 @@ def test_a_model_accepts_every_example_of_the_contract(document: Json, contract:
     assert checked > 100
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("schema", "stripped"),
     [
         ({"type": "string", "nullable": True, "description": "x", "enum": ["a"]}, {"description": "x"}),

@@ -12,9 +12,9 @@ import pytest
 from payments_sandbox.domain.errors import SandboxError
 from payments_sandbox.http import problems, shim
 from payments_sandbox.http.problems import QUOTA_TYPE, STATUS, TYPE_PREFIX
-from stacks.gateway.document import load_contract
 from stacks.gateway.responses import PROBLEMS, GatewayProblem, gateway_responses
-from stacks.settings import CONTRACT
+from tests.contract import CONTRACT
+from tests.each_case import each_case
 
 Json = dict[str, Any]
 
@@ -75,13 +75,12 @@ def test_every_kind_of_response_that_this_api_can_give_is_a_problem() -> None:
     assert set(shape.enum) - {"WAF_FILTERED", "ACCESS_DENIED"} == CLIENT_KINDS | SERVER_KINDS
 
 
-@pytest.mark.parametrize("kind", sorted(CLIENT_KINDS | SERVER_KINDS))
+@each_case("kind", sorted(CLIENT_KINDS | SERVER_KINDS))
 def test_a_response_is_a_problem_of_the_contract(kind: str) -> None:
     status, headers, body = render(kind)
-    contract = load_contract(CONTRACT)
-    schema = {"$ref": "#/components/schemas/Problem", "components": contract["components"]}
+    schema = {"$ref": "#/components/schemas/Problem", "components": CONTRACT["components"]}
     jsonschema.Draft4Validator(schema).validate(body)
-    assert body["code"] in contract["components"]["schemas"]["ProblemCode"]["enum"]
+    assert body["code"] in CONTRACT["components"]["schemas"]["ProblemCode"]["enum"]
     assert body["status"] == status
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["Cache-Control"] == "no-store"
@@ -89,7 +88,7 @@ def test_a_response_is_a_problem_of_the_contract(kind: str) -> None:
     assert body["request_id"] == "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
 
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.code)
+@each_case("problem", PROBLEMS)
 def test_type_title_status_and_retryable_are_those_of_the_function(problem: GatewayProblem) -> None:
     error = ERRORS[problem.code]
     assert problem.title == error.title

@@ -21,6 +21,7 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 from stacks.policy.bounds import TAGGED
 from stacks.policy.registry import RULES, STACK_RULES
 from stacks.policy.resource import UNKNOWN, Resource, plain
+from tests.each_case import each_case
 from tests.stacks.policy_recording import record, record_stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,12 +286,12 @@ def _complaints(name: str, resources: list[Resource]) -> list[str]:
     return [f"{each.name} {text}" for each, text in STACK_RULES[name](resources)]
 
 
-@pytest.mark.parametrize(("name", "stack", "program"), BROKEN)
+@each_case(("name", "stack", "program"), BROKEN)
 def test_each_rule_sees_what_breaks_it(name: str, stack: str, program: Program) -> None:
     assert len(_complaints(name, record(program, stack=stack))) == 1
 
 
-@pytest.mark.parametrize(("name", "stack", "program"), SOUND)
+@each_case(("name", "stack", "program"), SOUND)
 def test_each_rule_lets_pass_what_keeps_it(name: str, stack: str, program: Program) -> None:
     assert _complaints(name, record(program, stack=stack)) == []
 
@@ -325,8 +326,8 @@ def _class_of(type_: str) -> Any:
     return getattr(getattr(aws, {"lambda": "lambda_"}.get(module, module)), class_name)
 
 
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-@pytest.mark.parametrize("name", [*RULES, *STACK_RULES])
+@each_case("stack", ["dev", "prod"])
+@each_case("name", [*RULES, *STACK_RULES])
 def test_each_stack_keeps_every_rule(name: str, stack: str) -> None:
     assert _complaints(name, list(record_stack(stack))) == []
 
@@ -373,7 +374,7 @@ def test_what_is_not_known_yet_counts_as_set_and_is_not_looked_into() -> None:
     assert _complaints("actions-not-wild", [role_policy]) == []
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@each_case("name", sorted(RULES))
 def test_a_resource_of_which_nothing_is_known_yet_breaks_nothing_by_accident(name: str) -> None:
     """All types, every property unknown: a rule may complain, but never stumble."""
     for type_ in sorted(TAGGED | {"aws:iam/rolePolicy:RolePolicy", "aws:lambda/permission:Permission"}):
@@ -409,11 +410,11 @@ def _started() -> Iterator[int]:
             yield int(process.stdout.readline())
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
 
 def test_the_pack_has_every_rule_and_all_are_mandatory(pack: analyzer_pb2_grpc.AnalyzerStub) -> None:
-    info = pack.GetAnalyzerInfo(empty_pb2.Empty(), timeout=30)
+    info = pack.GetAnalyzerInfo(empty_pb2.Empty(), timeout=120)
     assert {policy.name for policy in info.policies} == set(RULES) | set(STACK_RULES)
     assert {policy.enforcementLevel for policy in info.policies} == {analyzer_pb2.MANDATORY}
     assert all(len(policy.description) > 20 for policy in info.policies)
@@ -428,7 +429,7 @@ def test_the_pack_judges_a_resource(pack: analyzer_pb2_grpc.AnalyzerStub) -> Non
         urn="urn:pulumi:dev::payments-sandbox::aws:sqs/queue:Queue::queue",
         properties=properties,
     )
-    diagnostics = pack.Analyze(request, timeout=30).diagnostics
+    diagnostics = pack.Analyze(request, timeout=120).diagnostics
     assert [each.policyName for each in diagnostics] == ["queue-dead-letters"]
     assert "queue has no redrivePolicy" in diagnostics[0].message
 
@@ -442,7 +443,7 @@ def test_the_pack_knows_the_stack_by_the_resources_name(
     type_ = "aws:dynamodb/table:Table"
     urn = f"urn:pulumi:{stack}::payments-sandbox::sandbox:ledger:Ledger${type_}::table"
     request = analyzer_pb2.AnalyzeRequest(type=type_, name="table", urn=urn, properties=properties)
-    found = pack.Analyze(request, timeout=30).diagnostics
+    found = pack.Analyze(request, timeout=120).diagnostics
     assert [each.policyName for each in found] == ["production-protected"] * complaints
 
 
@@ -453,6 +454,6 @@ def test_the_pack_judges_a_stack(pack: analyzer_pb2_grpc.AnalyzerStub) -> None:
         type="aws:s3/bucket:Bucket", name="site", urn=SITE, properties=properties
     )
     diagnostics = pack.AnalyzeStack(
-        analyzer_pb2.AnalyzeStackRequest(resources=[resource]), timeout=30
+        analyzer_pb2.AnalyzeStackRequest(resources=[resource]), timeout=120
     ).diagnostics
     assert [(each.policyName, each.urn) for each in diagnostics] == [("bucket-access-blocked", SITE)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stacks.settings import PROJECT, SettingsError, StackSettings
+from tests.each_case import each_case
 from tests.stacks.deployed import REGION, SECRET, deploy, stack_config
 
 BUNDLE = __file__
@@ -86,7 +87,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
     assert "  budget_eur: no such setting\n  colour: no such setting" in message
 
 
-@pytest.mark.parametrize("name", ["stack", "region", "prefix", "tags"])
+@each_case("name", ["stack", "region", "prefix", "tags"])
 def test_what_is_no_setting_cannot_be_set(name: str) -> None:
     with pytest.raises(SettingsError, match=f"  {name}: no such setting"):
         StackSettings.read(
@@ -112,14 +113,14 @@ def test_a_ledger_secret_that_is_kept_in_the_clear_is_refused_without_being_repe
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("secret", ["", "00" * 31, SECRET.upper(), SECRET + "\n", "hunter2" * 9])
+@each_case("secret", ["", "00" * 31, SECRET.upper(), SECRET + "\n", "hunter2" * 9])
 def test_a_ledger_secret_that_is_none_is_refused_without_being_repeated(secret: str) -> None:
     message = refusal(ledger_secret=secret)
     assert "  ledger_secret: must be 64 hexadecimal digits in lower case" in message
     assert not secret or secret not in message
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "text", "expected"),
     [
         ("log_level", "INFO", "must be one of debug, info, warning, error"),
@@ -181,7 +182,7 @@ def test_a_function_starts_from_a_snapshot_or_is_kept_running_but_not_both() -> 
     assert "  provisioned_concurrency: cannot be had together with snap_start" in message
 
 
-@pytest.mark.parametrize("missing", ["protect", "point_in_time_recovery", "alarm_email", "budget_usd"])
+@each_case("missing", ["protect", "point_in_time_recovery", "alarm_email", "budget_usd"])
 def test_production_without_protection_budget_and_somebody_to_tell_is_refused(missing: str) -> None:
     assert read("shop", **PRODUCTION).production
     values = {name: text for name, text in PRODUCTION.items() if name != missing}
@@ -198,7 +199,7 @@ def test_a_stack_that_is_called_so_is_production(stack: str) -> None:
         assert f"  {name}: must be" in message
 
 
-@pytest.mark.parametrize("stack", ["Dev", "a" * 21, "dev_1", "-dev", "org/dev"])
+@each_case("stack", ["Dev", "a" * 21, "dev_1", "-dev", "org/dev"])
 def test_a_stack_whose_name_cannot_be_part_of_a_name_is_refused(stack: str) -> None:
     assert "  stack: lower-case letters" in refusal(stack)
 

@@ -9,9 +9,10 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
-import pytest
+from tests.each_case import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,21 +80,29 @@ class Module:
     def within(self, *packages: str) -> bool:
         return any(_is_or_in(self.name, package) for package in packages)
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> list[tuple[int, str]]:
         """Line and dotted name of everything imported anywhere in the module; `from a import b` gives `a.b`."""
-        for node in ast.walk(self.tree):
+        found = []
+        for node in self.nodes:
             if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield node.lineno, alias.name
+                found += [(node.lineno, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 base = self._base_of(node)
-                for alias in node.names:
-                    yield node.lineno, base if alias.name == "*" else f"{base}.{alias.name}"
+                found += [
+                    (node.lineno, base if alias.name == "*" else f"{base}.{alias.name}")
+                    for alias in node.names
+                ]
+        return found
 
     def uses(self) -> Iterator[tuple[int, str]]:
         """Line and dotted name of everything imported or reached through an import, whatever it is called here."""
         bound: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     top = alias.name.partition(".")[0]
@@ -101,8 +110,8 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     bound[alias.asname or alias.name] = f"{self._base_of(node)}.{alias.name}"
-        yield from self.imports()
-        for node in ast.walk(self.tree):
+        yield from self.imports
+        for node in self.nodes:
             if isinstance(node, ast.Attribute | ast.Name) and (dotted := _dotted(node)):
                 first, _, rest = dotted.partition(".")
                 if first in bound:
@@ -123,7 +132,7 @@ def imports_follow_the_arrows(module: Module) -> Iterator[str]:
     allowed = next((ARROWS[layer] for layer in ARROWS if _is_or_in(module.name, layer)), None)
     if allowed is None:
         return
-    for line, name in module.imports():
+    for line, name in module.imports:
         if _is_or_in(name, "payments_sandbox"):
             if not any(_is_or_in(name, layer) for layer in allowed):
                 yield f"{line}: {module.name} must not import {name}"
@@ -138,8 +147,8 @@ def every_module_of_the_package_is_in_a_layer(module: Module) -> Iterator[str]:
 
 def stacks_and_the_package_never_meet(module: Module) -> Iterator[str]:
     for package, other in (("payments_sandbox", "stacks"), ("stacks", "payments_sandbox")):
-        for line, name in module.imports():
-            if module.within(package) and _is_or_in(name, other):
+        for line, name in module.imports if module.within(package) else ():
+            if _is_or_in(name, other):
                 yield f"{line}: {package} must not import {name}: they meet at environment variables"
 
 
@@ -152,14 +161,14 @@ def stacks_are_configured_in_one_place(module: Module) -> Iterator[str]:
 
 
 def the_gateways_document_knows_no_pulumi(module: Module) -> Iterator[str]:
-    for line, name in module.imports():
-        if module.within("stacks.gateway") and name.partition(".")[0].startswith("pulumi"):
+    for line, name in module.imports if module.within("stacks.gateway") else ():
+        if name.partition(".")[0].startswith("pulumi"):
             yield f"{line}: {module.name} is plain data, and must not import {name}"
 
 
 def storage_libraries_stay_in_adapters(module: Module) -> Iterator[str]:
-    for line, name in module.imports():
-        if module.within("payments_sandbox") and not module.within("payments_sandbox.adapters"):
+    if module.within("payments_sandbox") and not module.within("payments_sandbox.adapters"):
+        for line, name in module.imports:
             for library in STORAGE_LIBRARIES:
                 if _is_or_in(name, library):
                     yield f"{line}: {name} belongs in payments_sandbox.adapters"
@@ -182,7 +191,7 @@ def time_and_randomness_come_from_the_system_adapters(module: Module) -> Iterato
 def money_knows_no_floats(module: Module) -> Iterator[str]:
     if not module.within(*PURE_LAYERS):
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, float):
             yield f"{node.lineno}: the float {node.value!r}"
         elif isinstance(node, ast.Name) and node.id in {"float", "complex"}:
@@ -215,7 +224,7 @@ def every_public_service_says_what_it_does(module: Module) -> Iterator[str]:
 
 
 def _blind_excepts(module: Module) -> Iterator[str]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
             kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
             names = {_dotted(kind) if kind is not None else "" for kind in kinds}
@@ -472,22 +481,31 @@ def _parse(name: str, source: str, *, is_package: bool = False) -> Module:
     return Module(name, ast.parse(source), is_package)
 
 
+@cache
+def _modules() -> dict[Path, Module]:
+    return {
+        path: _parse(name, path.read_text("utf-8"), is_package=path.name == "__init__.py")
+        for name, path in _sources()
+    }
+
+
 def test_the_sources_keep_every_rule() -> None:
-    breaches, seen = [], set()
-    for name, path in _sources():
-        seen.add(name)
-        module = _parse(name, path.read_text("utf-8"), is_package=path.name == "__init__.py")
-        breaches += [f"{path.relative_to(ROOT)}:{breach}" for rule in RULES for breach in rule(module)]
+    breaches = [
+        f"{path.relative_to(ROOT)}:{breach}"
+        for path, module in _modules().items()
+        for rule in RULES
+        for breach in rule(module)
+    ]
     assert not breaches, "\n" + "\n".join(breaches)
     assert {
         "payments_sandbox",
         "payments_sandbox.domain.errors",
         "payments_sandbox.services.ports",
         __name__,
-    } <= seen
+    } <= {module.name for module in _modules().values()}
 
 
-@pytest.mark.parametrize(("rule", "name", "source"), BROKEN)
+@each_case(("rule", "name", "source"), BROKEN)
 def test_each_rule_sees_what_breaks_it(rule: Rule, name: str, source: str) -> None:
     module = _parse(name, f'"""A module."""\n{source}')
     assert {other for other in RULES if list(other(module))} == {rule}
@@ -502,14 +520,14 @@ def test_no_rule_goes_without_an_example() -> None:
     assert {rule for rule, _, _ in BROKEN} | {every_module_says_what_it_is} == set(RULES)
 
 
-@pytest.mark.parametrize(("name", "source"), SOUND)
+@each_case(("name", "source"), SOUND)
 def test_what_only_looks_like_a_breach_passes(name: str, source: str) -> None:
     module = _parse(name, f'"""A module."""\n{source}')
     assert [breach for rule in RULES for breach in rule(module)] == []
 
 
 def test_every_exemption_is_still_needed() -> None:
-    modules = {name: _parse(name, path.read_text("utf-8")) for name, path in _sources()}
+    modules = {module.name: module for module in _modules().values()}
     for name in CATCHES_EVERYTHING:
         assert list(_blind_excepts(modules[name])), (
             f"{name} catches everything no longer: take it off the list"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
@@ -23,10 +22,9 @@ from payments_sandbox.http import problems
 from payments_sandbox.services.clocks import WEBHOOK_ATTEMPT
 from payments_sandbox.services.due_work import WORK
 from payments_sandbox.services.trigger_table import PRECEDENCE, list_triggers
-from payments_sandbox.settings import contract_path
+from tests.contract import CONTRACT
 
 Json = dict[str, Any]
-CONTRACT: Json = yaml.safe_load(contract_path().read_text())
 SCHEMAS: Json = CONTRACT["components"]["schemas"]
 METHODS = ("get", "put", "post", "patch", "delete")
 
@@ -75,11 +73,13 @@ def media_types() -> Iterator[tuple[str, Json]]:
                 yield f"{name} {status}", media
 
 
-@pytest.mark.parametrize(("where", "media"), [pytest.param(w, m, id=w) for w, m in media_types()])
-def test_every_body_has_examples_that_match_its_schema(where: str, media: Json) -> None:
-    assert media.get("examples"), f"{where} has no example"
-    for name, reference in media["examples"].items():
-        assert faults(resolve(reference)["value"], media["schema"]) == [], f"{where}, example {name}"
+def test_every_body_has_examples_that_match_its_schema() -> None:
+    bodies = list(media_types())
+    assert len(bodies) > 500
+    for where, media in bodies:
+        assert media.get("examples"), f"{where} has no example"
+        for name, reference in media["examples"].items():
+            assert faults(resolve(reference)["value"], media["schema"]) == [], f"{where}, example {name}"
 
 
 def test_the_validator_of_the_examples_finds_faults() -> None:

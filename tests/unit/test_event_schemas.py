@@ -4,11 +4,11 @@ import asyncio
 import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 from typing import Any
 
+import jsonschema_rs
 import pytest
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from contracts.events.generate import DIRECTORY, DRAFT, event_schemas, text_of
@@ -16,7 +16,6 @@ from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
 from payments_sandbox.domain.triggers import HEADER
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
 from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import load_contract
 from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.due_work import do_due_work
 from payments_sandbox.services.events import EVENT_PREFIX, Event, event_of, list_events
@@ -26,7 +25,6 @@ from payments_sandbox.services.settlements import settle_on_demand
 from payments_sandbox.services.webhook_attempts import attempt_delivery
 from payments_sandbox.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
 from payments_sandbox.services.webhook_endpoints import create_endpoint
-from payments_sandbox.settings import contract_path
 from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     INQUIRY_NUMBER,
@@ -50,15 +48,16 @@ from tests.calls.payments import (
     refund,
     void,
 )
+from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
 from tests.doubles.receivers import Script
 from tests.e2e.infra.contract import Contract
+from tests.each_case import each_case
 from tests.integration.http_contract import ask
 
 Json = dict[str, Any]
 
-CONTRACT: Json = yaml.safe_load(contract_path().read_text("utf-8"))
 TYPES = [*EVENT_TYPES.values(), TEST_EVENT_TYPE]
 SCHEMAS: dict[str, Json] = {
     event_type: json.loads((DIRECTORY / f"{event_type}.json").read_text("utf-8")) for event_type in TYPES
@@ -68,9 +67,24 @@ PAYLOAD_BYTES_MAX = 20_000
 """Source: Standard Webhooks 1.0.0, "Payload size"."""
 
 
-def faults(payload: Any, schema: Json) -> list[str]:
-    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+@cache
+def _validator(event_type: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[event_type], format_checker=FormatChecker())
+
+
+def faults(payload: Any, event_type: str) -> list[str]:
+    validator = _validator(event_type)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(payload)]
+
+
+@cache
+def _second_validator(event_type: str) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(SCHEMAS[event_type], validate_formats=True)
+
+
+def accepts(event_type: str, payload: Any) -> bool:
+    """Ask another library, which is fast enough for thousands of payloads that are mostly refused."""
+    return _second_validator(event_type).is_valid(payload)
 
 
 def unnamed(payload: Any, schema: Json) -> list[str]:
@@ -128,7 +142,7 @@ def test_there_is_a_schema_for_every_type_that_the_contract_and_the_code_know() 
     assert {file.stem for file in DIRECTORY.glob("*.json")} == set(TYPES)
 
 
-@pytest.mark.parametrize("event_type", TYPES)
+@each_case("event_type", TYPES)
 def test_a_schema_is_of_the_draft_and_stands_alone(event_type: str) -> None:
     schema = SCHEMAS[event_type]
     assert schema["$schema"] == DRAFT
@@ -228,7 +242,7 @@ def test_every_event_is_valid_against_the_schema_of_its_type_and_has_nothing_tha
     events: list[Event],
 ) -> None:
     for event in events:
-        assert faults(event.payload, SCHEMAS[event.type]) == [], event.type
+        assert faults(event.payload, event.type) == [], event.type
         assert unnamed(event.payload, SCHEMAS[event.type]) == [], event.type
 
 
@@ -238,7 +252,7 @@ def test_what_is_delivered_is_valid_as_it_is_read_from_the_wire(events: list[Eve
     for event in events:
         planned = plan_test(ports, ACCOUNT, endpoint.endpoint_id, event)
         payload = json.loads(get_delivery(ports, ACCOUNT, planned.delivery_id).body)
-        assert faults(payload, SCHEMAS[event.type]) == []
+        assert faults(payload, event.type) == []
 
 
 def test_every_event_is_valid_against_the_contract_too(events: list[Event]) -> None:
@@ -268,7 +282,7 @@ def test_an_event_is_valid_against_no_other_types_schema(events: list[Event]) ->
     for event in events:
         for event_type in TYPES:
             renamed = {**event.payload, "type": event_type}
-            accepted = faults(renamed, SCHEMAS[event_type]) == []
+            accepted = accepts(event_type, renamed)
             if event_type == event.type:
                 assert accepted, event_type
             elif (event.type, event_type) not in ALIKE:
@@ -278,32 +292,37 @@ def test_an_event_is_valid_against_no_other_types_schema(events: list[Event]) ->
 def test_a_schema_refuses_an_event_that_lacks_a_required_member_or_has_one_of_another_type(
     events: list[Event],
 ) -> None:
+    seen = set()
     for event in events:
-        schema = SCHEMAS[event.type]
-        for path in _paths(event.payload):
-            if path[-1:] == ["metadata"] or "metadata" in path[:-1]:
+        for path, value in _members(event.payload):
+            # Events of a type mostly repeat each other: each of its members once with each type of value.
+            kind = (event.type, *("[]" if isinstance(step, int) else step for step in path), type(value))
+            if "metadata" in path or kind in seen:
                 continue
+            seen.add(kind)
             changed = copy.deepcopy(event.payload)
             parent: Any = changed
             for step in path[:-1]:
                 parent = parent[step]
             parent[path[-1]] = 1.5
-            assert faults(changed, schema), path
+            assert not accepts(event.type, changed), path
             if isinstance(path[-1], str) and path[-1] != "final" and "evidence" not in path[:-1]:
                 del parent[path[-1]]
-                assert faults(changed, schema), path
+                assert not accepts(event.type, changed), path
+    assert {event_type for event_type, *_ in seen} == set(TYPES)
 
 
-def _paths(node: Any) -> Iterator[list[str | int]]:
+def _members(node: Any) -> Iterator[tuple[list[str | int], Any]]:
+    """Every value in an event, with the path to it."""
     members: Any = ()
     if isinstance(node, dict):
         members = node.items()
     elif isinstance(node, list):
         members = enumerate(node)
     for name, value in members:
-        yield [name]
-        for path in _paths(value):
-            yield [name, *path]
+        yield [name], value
+        for path, below in _members(value):
+            yield [name, *path], below
 
 
 def test_the_contracts_examples_of_events_are_valid() -> None:
@@ -317,7 +336,7 @@ def test_the_contracts_examples_of_events_are_valid() -> None:
         # An inbox takes more than what the sandbox sends.
         if "event_id" in value:
             payload = {name: member for name, member in value.items() if name != "event_id"}
-            assert faults(payload, SCHEMAS[value["type"]]) == []
+            assert faults(payload, value["type"]) == []
 
 
 def test_the_check_for_members_that_are_not_named_finds_them(events: list[Event]) -> None:
@@ -343,8 +362,7 @@ class Largest:
         self.ports = make_ports(self.store)
         ensure_demo_account(self.ports)
         options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
-        contract = load_contract(Path(contract_path()))
-        self.app = build_app(contract, HANDLERS, self.ports, authenticate=authenticate, options=options)
+        self.app = build_app(CONTRACT, HANDLERS, self.ports, authenticate=authenticate, options=options)
 
     def post(self, path: str, body: Json, **headers: str) -> str:
         """Post a body that is filled up to the last byte that is taken; answers the id of what it made."""
@@ -369,7 +387,7 @@ class Largest:
         assert event.id == EVENT_PREFIX + transaction_id
         endpoint, _ = create_endpoint(self.ports, "acct_demo", url="https://shop.example/hook")
         planned = plan_test(self.ports, "acct_demo", endpoint.endpoint_id, event)
-        assert faults(event.payload, SCHEMAS[event.type]) == []
+        assert faults(event.payload, event.type) == []
         return len(planned.body.encode())
 
     @staticmethod

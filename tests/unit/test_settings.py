@@ -9,6 +9,7 @@ from payments_sandbox.settings import (
     contract_path,
     origins,
 )
+from tests.each_case import each_case
 
 SECRET = "0123456789abcdef" * 4
 LAMBDA = {"SANDBOX_TABLE": "PaymentsLedger", "SANDBOX_LEDGER_SECRET": SECRET}
@@ -44,13 +45,13 @@ def test_the_aws_home_reads_its_table_and_secret() -> None:
     assert LambdaSettings.from_environment(LAMBDA).feed_shards == 16
 
 
-@pytest.mark.parametrize("name", sorted(LAMBDA))
+@each_case("name", sorted(LAMBDA))
 def test_a_missing_setting_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{name} is not set$"):
         LambdaSettings.from_environment({key: value for key, value in LAMBDA.items() if key != name})
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text", ["", " 80", "8e3", "-1", "+80", "80.0", "1_000", "٨٠٨٠", "８０", "0x50", "1234567890", "http"]
 )
 def test_a_number_that_is_none_is_refused_by_name_and_without_its_value(text: str) -> None:
@@ -75,7 +76,7 @@ def test_a_feed_has_at_least_one_shard_and_as_many_as_the_table_can_name(text: s
         assert shards == int(allowed)
 
 
-@pytest.mark.parametrize("level", ["", "INFO", "verbose", "info "])
+@each_case("level", ["", "INFO", "verbose", "info "])
 def test_an_unknown_log_level_is_refused_with_those_that_there_are(level: str) -> None:
     for read in (
         lambda: LocalSettings.from_environment({"SANDBOX_LOG_LEVEL": level}),
@@ -85,7 +86,7 @@ def test_an_unknown_log_level_is_refused_with_those_that_there_are(level: str) -
             read()
 
 
-@pytest.mark.parametrize("secret", ["", "00" * 31, SECRET[:-1], "x" * 64, SECRET[:-2] + "zz", "hunter2"])
+@each_case("secret", ["", "00" * 31, SECRET[:-1], "x" * 64, SECRET[:-2] + "zz", "hunter2"])
 def test_a_ledger_secret_that_is_too_short_or_no_hexadecimal_is_refused_without_repeating_it(
     secret: str,
 ) -> None:
@@ -100,7 +101,7 @@ def test_settings_do_not_print_the_ledger_secret() -> None:
     assert "PaymentsLedger" in repr(settings)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "expected"),
     [
         ("", ()),

@@ -9,6 +9,7 @@ from payments_sandbox.settings import (
     SettlementSettings,
     SweepSettings,
 )
+from tests.each_case import each_case
 
 DELIVER = {
     "SANDBOX_TABLE": "Ledger",
@@ -31,13 +32,13 @@ def test_each_function_reads_what_it_needs_and_no_secret_that_it_does_not() -> N
     assert (settings.secret, settings.feed_shards) == (b"\xab" * 32, 4)
 
 
-@pytest.mark.parametrize("name", sorted(DELIVER))
+@each_case("name", sorted(DELIVER))
 def test_a_missing_variable_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is not set"):
         DeliverSettings.from_environment(without(name))
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("name", "value"),
     [
         ("SANDBOX_LEDGER_SECRET", "ab" * 31),

@@ -64,13 +64,15 @@ def plan_test(ports: Ports, account_id: str, endpoint_id: str, event: Event) -> 
     return delivery_of(record)
 
 
-def cancel_deliveries(ports: Ports, account_id: str, endpoint_id: str) -> None:
+def cancel_deliveries(
+    ports: Ports, account_id: str, endpoint_id: str, *, at_once: int = CANCELLED_AT_ONCE
+) -> None:
     """Cancel what is pending for an endpoint that was deleted, the newest thousand; older ones are when they fall due."""
 
     def pending(record: Record) -> bool:
         return bool(record.data["endpoint_id"] == endpoint_id and record.data["state"] == PENDING)
 
-    page = walk(ports, Index.FEED, feed_key(account_id), pending, limit=CANCELLED_AT_ONCE, cursor=None)
+    page = walk(ports, Index.FEED, feed_key(account_id), pending, limit=at_once, cursor=None)
     for record in page.items:
         cancel(ports, record)
 

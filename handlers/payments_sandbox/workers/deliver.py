@@ -90,13 +90,15 @@ async def deliver_batch(
     queue: DeliveryQueue,
     records: Sequence[Mapping[str, Any]],
     remaining_ms: Callable[[], int],
+    *,
+    attempts_max: int = ATTEMPTS_MAX,
 ) -> BatchResponse:
     """Do what the messages ask for, all at once; answers those that are to come back.
 
     records: `Records` of Lambda's SQS event. remaining_ms: how long the invocation may still take.
     Source: AWS Lambda developer guide, "Implementing partial batch responses" for SQS.
     """
-    batch = _Batch(ports, sender, queue, remaining_ms)
+    batch = _Batch(ports, sender, queue, remaining_ms, attempts_max)
     outcomes = await asyncio.gather(*map(batch.handle, records), return_exceptions=True)
     failed = [
         (record, outcome)
@@ -153,13 +155,18 @@ class _Batch:
     """One invocation's messages."""
 
     def __init__(
-        self, ports: Ports, sender: Sender, queue: DeliveryQueue, remaining_ms: Callable[[], int]
+        self,
+        ports: Ports,
+        sender: Sender,
+        queue: DeliveryQueue,
+        remaining_ms: Callable[[], int],
+        attempts_max: int,
     ) -> None:
         self._ports = ports
         self._sender = sender
         self._queue = queue
         self._remaining_ms = remaining_ms
-        self._attempts = asyncio.Semaphore(ATTEMPTS_MAX)
+        self._attempts = asyncio.Semaphore(attempts_max)
         # Planning reads an index with all the store's readers, so two at a time would only wait for each other.
         self._planning = asyncio.Lock()
         self._endpoints: dict[str, Sequence[Record]] = {}

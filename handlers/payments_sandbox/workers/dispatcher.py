@@ -118,7 +118,17 @@ class Dispatcher:
     feed: the ledger's changes, in the order of their commits.
     """
 
-    def __init__(self, ports: Ports, feed: ChangeFeed, sender: Sender) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        feed: ChangeFeed,
+        sender: Sender,
+        *,
+        attempts_max: int = ATTEMPTS_MAX,
+        waiting_max: int = WAITING_MAX,
+    ) -> None:
+        self._attempts_max = attempts_max
+        self._waiting_max = waiting_max
         self._ports = ports
         self._feed = feed
         self._sender = sender
@@ -326,7 +336,7 @@ class Dispatcher:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             lane = self._lanes[endpoint_id] = _Lane(endpoint_id)
-        if len(lane.waiting) >= WAITING_MAX - self._waiting_count:
+        if len(lane.waiting) >= self._waiting_max - self._waiting_count:
             lane.passed_over = lane.passed_over or max(1, len(lane.waiting))
             return
         self._known.add(record.id)
@@ -346,7 +356,7 @@ class Dispatcher:
         if used_s > BUSY_S:
             self._starts_max = max(STARTS_MIN, self._starts_max * 3 // 4)
         elif not self._starts_left:
-            self._starts_max = min(ATTEMPTS_MAX, self._starts_max + 2)
+            self._starts_max = min(self._attempts_max, self._starts_max + 2)
         self._starts_left = self._starts_max
 
     def _make_ready(self, lane: _Lane) -> None:
@@ -356,7 +366,7 @@ class Dispatcher:
 
     def _start_attempts(self) -> None:
         """Take one delivery of each endpoint in turn, while there is room."""
-        while self._ready and self._starts_left and len(self._tasks) < ATTEMPTS_MAX:
+        while self._ready and self._starts_left and len(self._tasks) < self._attempts_max:
             self._starts_left -= 1
             lane = self._ready.popleft()
             lane.ready = False

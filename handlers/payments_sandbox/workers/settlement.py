@@ -82,7 +82,17 @@ class Progress:
 class SettlementTasks:
     """The tasks. ports: real time's."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        accounts_per_round: int = ACCOUNTS_PER_ROUND,
+        accounts_max: int = ACCOUNTS_MAX,
+        settlements_max: int = SETTLEMENTS_MAX,
+    ) -> None:
+        self._accounts_per_round = accounts_per_round
+        self._accounts_max = accounts_max
+        self._settlements_max = settlements_max
         self._ports = ports
 
     def run(self, event: Mapping[str, Any], remaining_ms: Callable[[], int]) -> Json:
@@ -111,11 +121,11 @@ class SettlementTasks:
                 progress.cursor = cursor
                 if account_id is not None:
                     accounts[account_id] = None
-                if len(accounts) == ACCOUNTS_PER_ROUND or remaining_ms() < TIME_KEPT_MS:
+                if len(accounts) == self._accounts_per_round or remaining_ms() < TIME_KEPT_MS:
                     progress.finished = False
                     break
             progress.collected += len(accounts)
-            if progress.collected >= ACCOUNTS_MAX and not progress.finished:
+            if progress.collected >= self._accounts_max and not progress.finished:
                 _logger.warning("more accounts are due than one execution settles")
                 progress.finished = True
         return progress.answer(list(accounts))
@@ -168,7 +178,7 @@ class SettlementTasks:
                 settlement_ids |= gathered.settlement_ids
                 if record.kind == SETTLEMENT:
                     settlement_ids[record.id] = None
-            if not has_time() or len(settlement_ids) >= SETTLEMENTS_MAX:
+            if not has_time() or len(settlement_ids) >= self._settlements_max:
                 break
         finished = record is None
         return {"account_id": account_id, "settlement_ids": list(settlement_ids), "finished": finished}

@@ -56,7 +56,11 @@ class Sweeper:
     work there would keep the rest from ever being reached.
     """
 
-    def __init__(self, ports: Ports, queue: DeliveryQueue) -> None:
+    def __init__(
+        self, ports: Ports, queue: DeliveryQueue, *, page: int = PAGE, pieces_max: int = PIECES_MAX
+    ) -> None:
+        self._page = page
+        self._pieces_max = pieces_max
         self._ports = ports
         self._queue = queue
         self._key = DUE_KEY
@@ -90,8 +94,8 @@ class Sweeper:
     def _sweep_key(self, swept: Swept, account: Ports | None, remaining_ms: Callable[[], int]) -> bool:
         """Sweep what the index lists under the current key; answers whether its end was reached. account: whose key it is."""
         now_ms = (account or self._ports).clock.now_ms()
-        while swept.sent + swept.done < PIECES_MAX and remaining_ms() >= TIME_KEPT_MS:
-            page = self._ports.store.page(Index.DUE, self._key, after=self._after, limit=PAGE)
+        while swept.sent + swept.done < self._pieces_max and remaining_ms() >= TIME_KEPT_MS:
+            page = self._ports.store.page(Index.DUE, self._key, after=self._after, limit=self._page)
             due = [record for record in page.records if record.due_at is not None and record.due_at <= now_ms]
             swept.read += len(due)
             if not self._send([record.id for record in due if record.kind == KIND], swept):

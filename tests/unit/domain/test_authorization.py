@@ -40,6 +40,7 @@ from payments_sandbox.domain.postings import (
     Posting,
     balance_of,
 )
+from tests.each_case import each_case
 
 NOW = 1_000_000
 EXPIRES_AT = NOW + VALIDITY_MS
@@ -91,7 +92,7 @@ def test_an_authorization_is_valid_for_seven_days() -> None:
     assert VALIDITY_MS == 604_800_000
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("authorization", "status", "status_when_lapsed"),
     [
         (DECLINED, "declined", "declined"),
@@ -213,8 +214,8 @@ def test_captured_and_released_money_counts_against_the_largest_amount() -> None
     assert caught.value.facts == {"incrementable_amount": 0}
 
 
-@pytest.mark.parametrize("name", ["capture", "void", "increment"])
-@pytest.mark.parametrize(
+@each_case("name", ["capture", "void", "increment"])
+@each_case(
     ("authorization", "now_ms", "status"),
     [
         (DECLINED, NOW, "declined"),
@@ -238,7 +239,7 @@ def test_when_nothing_is_held_nothing_can_be_captured_voided_or_incremented(
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("authorization", "now_ms", "status"),
     [
         (DECLINED, NOW, "declined"),
@@ -259,7 +260,7 @@ def test_when_nothing_captured_is_left_nothing_can_be_refunded(
     assert caught.value.detail == f"The authorization is {words}; nothing is left to be refunded."
 
 
-@pytest.mark.parametrize("name", PLANS)
+@each_case("name", PLANS)
 def test_the_last_of_99_entries_fits_and_the_next_does_not(name: str) -> None:
     plan, _, _ = PLANS[name]
     state = approved(captured=400)
@@ -269,7 +270,7 @@ def test_the_last_of_99_entries_fits_and_the_next_does_not(name: str) -> None:
     assert ENTRIES_MAX == 99
 
 
-@pytest.mark.parametrize("name", PLANS)
+@each_case("name", PLANS)
 def test_what_the_state_forbids_is_said_before_that_the_entries_are_used_up(name: str) -> None:
     plan, error, _ = PLANS[name]
     with pytest.raises(error):

@@ -17,6 +17,7 @@ from payments_sandbox.domain.cards import (
     passes_luhn,
 )
 from tests.calls.payments import card_with
+from tests.each_case import each_case
 
 digits = st.text("0123456789", min_size=11, max_size=18)
 
@@ -30,7 +31,7 @@ def luhn_sum(number: str) -> int:
     return total
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("others", "digit"),
     [
         ("7992739871", "3"),  # the example of the algorithm's encyclopedia articles
@@ -69,7 +70,7 @@ def test_one_wrong_digit_is_always_found(others: str, data: st.DataObject) -> No
     assert not passes_luhn(number[:place] + wrong + number[place + 1 :])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("leading", "brand"),
     [
         ("4", "visa"),
@@ -150,7 +151,7 @@ def test_the_brand_is_told_from_the_beginning_only() -> None:
     assert brand_of("9999424242424242") == "unknown"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("number", "brand", "last4", "funding"),
     [
         ("4242424242424242", "visa", "4242", "credit"),
@@ -173,7 +174,7 @@ def test_a_card_never_prints_its_number_or_its_cvc() -> None:
     assert "exp_year=2030" in shown
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("exp_month", "exp_year", "year", "month", "expired"),
     [
         (11, 2026, 2026, 11, False),
@@ -192,7 +193,7 @@ def test_a_card_is_good_to_the_end_of_its_month(
     assert has_expired(exp_month, exp_year, year=year, month=month) is expired
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("cvc", "brand", "result"),
     [
         (None, "visa", "P"),
@@ -214,7 +215,7 @@ POSTAL_CODE = {"postal_code": "10115"}
 CITY = {"city": "Berlin", "country": "DE", "line2": "c/o Ada", "state": "BE"}
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("address", "line1_matches", "postal_code_matches", "result"),
     [
         (LINE1 | POSTAL_CODE, True, True, "Y"),

@@ -18,6 +18,7 @@ from payments_sandbox.domain.disputes import (
     network_reason_code,
 )
 from payments_sandbox.domain.webhooks import EVENT_TYPES
+from tests.each_case import each_case
 
 INQUIRY = {Status.WARNING_NEEDS_RESPONSE, Status.WARNING_UNDER_REVIEW}
 FINAL = {Status.WARNING_CLOSED, Status.WON, Status.LOST}
@@ -87,7 +88,7 @@ def test_every_transition_tells_of_itself_by_an_event_that_is_known() -> None:
         assert (transition.event == "dispute.closed") == (transition.target in FINAL)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("status", "text", "cause"),
     [
         (Status.UNDER_REVIEW, "winning_evidence", Cause.EVIDENCE_WON),

@@ -23,6 +23,7 @@ from payments_sandbox.services.ledger_secret import WrongLedgerSecret, bind_ledg
 from payments_sandbox.services.ports import Ports
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import LEDGER_SECRET, NOW_MS, make_ports
+from tests.each_case import each_case
 
 OTHER_SECRET = bytes(32)
 
@@ -142,7 +143,7 @@ def test_an_api_key_is_known_by_the_beginning_of_its_hash() -> None:
     assert identify_api_key("sk_test_demO") != identify_api_key("sk_test_demo")
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("at", "reference"),
     [
         ("2026-11-23T10:00:00", "632710000042"),

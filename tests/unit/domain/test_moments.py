@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from payments_sandbox.domain import moments
 from payments_sandbox.domain.moments import DAY_MS, format_moment, parse_moment
+from tests.each_case import each_case
 
 YEAR_1_MS = -62_135_596_800_000
 YEAR_9999_END_MS = 253_402_300_799_999
@@ -19,7 +20,7 @@ REFUSALS = ("not an RFC 3339 date-time", "no day of the calendar between the yea
 in_range = st.integers(YEAR_1_MS, YEAR_9999_END_MS)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("at_ms", "text"),
     [
         (0, "1970-01-01T00:00:00.000Z"),
@@ -50,7 +51,7 @@ def test_what_was_written_before_leaves_no_trace(many: list[int]) -> None:
     assert [parse_moment(text) for text in written] == many
 
 
-@pytest.mark.parametrize("at_ms", [-1, -999, 0, 1])
+@each_case("at_ms", [-1, -999, 0, 1])
 def test_the_very_first_moment_that_a_process_writes_is_right_too(at_ms: int) -> None:
     assert _loaded_anew().format_moment(at_ms) == format_moment(at_ms)
 
@@ -64,7 +65,7 @@ def _loaded_anew() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "at_ms"),
     [
         ("2025-11-25T21:40:00Z", 1_764_106_800_000),
@@ -98,7 +99,7 @@ def test_the_offset_does_not_change_the_moment(at_ms: int, offset_minutes: int) 
     assert parse_moment(local.isoformat(timespec="milliseconds")) == at_ms
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "next_second"),
     [
         ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
@@ -111,7 +112,7 @@ def test_a_leap_second_is_the_second_after_it(text: str, next_second: str) -> No
     assert parse_moment(text) == parse_moment(next_second)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "2016-12-31T23:58:60Z",
@@ -126,7 +127,7 @@ def test_a_second_60_elsewhere_than_at_the_end_of_a_day_in_utc_is_refused(text: 
         parse_moment(text)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "",
@@ -161,7 +162,7 @@ def test_what_is_no_rfc_3339_date_time_is_refused(text: str) -> None:
         parse_moment(text)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "2025-00-10T00:00:00Z",

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS, format_amount
+from tests.each_case import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("amount", "currency", "text"),
     [
         (1051, "JPY", "1051 JPY"),
@@ -39,7 +40,7 @@ def test_the_written_amount_holds_every_minor_unit(amount: int, currency: str) -
     assert len(number.partition(".")[2]) == EXPONENTS[currency]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("exponent", "currencies"),
     [
         (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),

@@ -22,12 +22,13 @@ from payments_sandbox.domain.settlement import (
     next_cutoff,
     parse_cutoff,
 )
+from tests.each_case import each_case
 
 cutoffs = st.integers(0, DAY_MINUTES - 1)
 moments = st.integers(0, 4_000_000_000_000)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("made", "cutoff", "settled"),
     [
         ("2026-11-23T10:00:00Z", "00:00", "2026-11-24T00:00:00Z"),
@@ -62,7 +63,7 @@ def test_a_cutoff_is_written_as_a_time_of_day() -> None:
 # --- fees ---
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("kind", "brand", "gross", "currency", "fee"),
     [
         ("capture", "visa", 10_00, "EUR", 14 + 25),
@@ -86,9 +87,7 @@ def test_a_fee_is_a_percentage_of_a_capture_and_a_fixed_part(
     assert fee_of(kind, brand, gross, currency) == fee
 
 
-@pytest.mark.parametrize(
-    ("currency", "fee"), [("EUR", 1500), ("JPY", 1500), ("KWD", 15_000), ("UYW", 150_000)]
-)
+@each_case(("currency", "fee"), [("EUR", 1500), ("JPY", 1500), ("KWD", 15_000), ("UYW", 150_000)])
 def test_a_chargeback_costs_the_dispute_fee_and_its_reversal_gives_that_back(currency: str, fee: int) -> None:
     assert dispute_fee(currency) == fee
     for brand in SCHEDULE:

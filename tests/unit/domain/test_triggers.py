@@ -28,6 +28,7 @@ from payments_sandbox.domain.triggers import (
 )
 from payments_sandbox.services.trigger_table import list_triggers
 from tests.calls.payments import card_with
+from tests.each_case import each_case
 
 ADDRESS = {"line1": "1 Main Street", "postal_code": "10115"}
 HEADER = "header:X-Sandbox-Simulate"
@@ -190,7 +191,7 @@ CARDS = {
 }
 
 
-@pytest.mark.parametrize(("number", "expected"), CARDS.items())
+@each_case(("number", "expected"), CARDS.items())
 def test_a_card_that_integrators_know_does_what_they_know_of_it(number: str, expected: Expected) -> None:
     cvc = "1234" if number.startswith("37") else "123"
     assert seen(decide(number, cvc=cvc)) == expected
@@ -200,7 +201,7 @@ def test_no_card_is_published_beside_those_that_integrators_know() -> None:
     assert set(TEST_CARDS) == set(CARDS)
 
 
-@pytest.mark.parametrize(("number", "expected"), CARDS.items())
+@each_case(("number", "expected"), CARDS.items())
 def test_without_cvc_and_address_nothing_is_checked(number: str, expected: Expected) -> None:
     unchecked = expected._replace(cvc_result="P", avs_result="U")
     if number == "4000000000000127":
@@ -222,7 +223,7 @@ def test_a_published_card_does_not_expire_as_it_is_the_trigger() -> None:
 # --- the card itself ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("number", "exp_year", "rule", "response_code", "decline_code"),
     [
         ("4242424242424243", 2030, "luhn", "14", "incorrect_number"),
@@ -241,7 +242,7 @@ def test_without_a_trigger_the_card_itself_decides(
     assert decision.decline == Decline(decline_code, response_code)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("year", "month", "expired"),
     [(2030, 11, False), (2030, 12, False), (2031, 1, True), (2031, 12, True), (2029, 12, False)],
 )
@@ -254,7 +255,7 @@ def test_a_card_is_declined_from_the_month_after_its_last(year: int, month: int,
 # --- amounts -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "decline_code"), RESPONSES.items())
+@each_case(("code", "decline_code"), RESPONSES.items())
 def test_900000_and_a_response_code_is_declined_with_it(code: str, decline_code: str) -> None:
     decision = decide(amount=900_000 + int(code))
     assert decision.decline == Decline(decline_code, code)
@@ -282,7 +283,7 @@ OUTCOMES = {
 }
 
 
-@pytest.mark.parametrize("present", [each for n in range(1, 5) for each in combinations(TRIGGERS, n)])
+@each_case("present", [each for n in range(1, 5) for each in combinations(TRIGGERS, n)])
 def test_the_first_trigger_in_the_documented_order_decides_whatever_the_others_ask_for(
     present: tuple[str, ...],
 ) -> None:
@@ -342,14 +343,12 @@ def test_a_name_that_is_not_in_the_grammar_is_refused_even_under_a_header(simula
     assert [error.pointer for error in caught.value.errors] == ["/card/holder_name"]
 
 
-@pytest.mark.parametrize(
-    "name", ["Simulated Annealing", "SIMULATE", "simulatelost_card", "Ada SIMULATE lost_card"]
-)
+@each_case("name", ["Simulated Annealing", "SIMULATE", "simulatelost_card", "Ada SIMULATE lost_card"])
 def test_names_that_only_resemble_a_trigger_are_names(name: str) -> None:
     assert decide(holder_name=name).simulation == NO_TRIGGER
 
 
-@pytest.mark.parametrize("name", ["SIMULATE lost_card", "simulate lost_card", "Simulate  LOST_CARD "])
+@each_case("name", ["SIMULATE lost_card", "simulate lost_card", "Simulate  LOST_CARD "])
 def test_a_name_is_a_trigger_in_upper_and_in_lower_case(name: str) -> None:
     decision = decide(holder_name=name)
     assert decision.decline == Decline("lost_card", "41")
@@ -359,7 +358,7 @@ def test_a_name_is_a_trigger_in_upper_and_in_lower_case(name: str) -> None:
 # --- grammar -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("decline_code", "response_code"), DECLINE_CODES.items())
+@each_case(("decline_code", "response_code"), DECLINE_CODES.items())
 def test_every_decline_code_can_be_asked_for(decline_code: str, response_code: str) -> None:
     decline = Decline(decline_code, response_code)
     assert parse_instruction(decline_code, HEADER) == Instruction(decline=decline)
@@ -369,7 +368,7 @@ def test_every_decline_code_can_be_asked_for(decline_code: str, response_code: s
     assert len(decline.message) > 10
 
 
-@pytest.mark.parametrize(("response_code", "decline_code"), (RESPONSES | REVOCATIONS).items())
+@each_case(("response_code", "decline_code"), (RESPONSES | REVOCATIONS).items())
 def test_every_response_code_can_be_asked_for(response_code: str, decline_code: str) -> None:
     decline = Decline(decline_code, response_code)
     assert parse_instruction(f"response_code={response_code}", HEADER) == Instruction(decline=decline)
@@ -382,7 +381,7 @@ def test_every_response_code_can_be_asked_for(response_code: str, decline_code: 
     assert decline.retry_forbidden == (response_code in NEVER_RETRY)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "instruction"),
     [
         ("approve", Instruction()),
@@ -404,7 +403,7 @@ def test_case_spaces_and_order_of_items_do_not_matter(text: str, instruction: In
     assert parse_instruction(text, HEADER) == instruction
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "position"),
     [
         ("", 1),
@@ -543,10 +542,8 @@ def test_an_operations_own_header_overrides_what_the_authorization_laid_down() -
     assert simulation == Simulation("request_header", "issuer_not_available")
 
 
-@pytest.mark.parametrize(
-    "simulate", ["cvc=N", "approve; avs=Y", "lost_card; risk=highest", "capture=lost_card"]
-)
-@pytest.mark.parametrize("standing", [None, "generic_decline"])
+@each_case("simulate", ["cvc=N", "approve; avs=Y", "lost_card; risk=highest", "capture=lost_card"])
+@each_case("standing", [None, "generic_decline"])
 def test_an_operation_refuses_what_only_an_authorization_understands(
     simulate: str, standing: str | None
 ) -> None:
@@ -561,7 +558,7 @@ def test_an_operation_refuses_what_is_not_in_the_grammar() -> None:
     assert [error.pointer for error in caught.value.errors] == [HEADER]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("simulate", "standing", "expected"),
     [
         (None, None, (None, "none", (), None)),
@@ -609,7 +606,7 @@ def test_the_published_table_holds_every_trigger_once() -> None:
     assert [row.trigger for row in rows] == sorted((row.trigger for row in rows), key=TRIGGERS.index)
 
 
-@pytest.mark.parametrize(("number", "expected"), CARDS.items())
+@each_case(("number", "expected"), CARDS.items())
 def test_the_published_row_of_a_card_is_what_integrators_know(number: str, expected: Expected) -> None:
     (row,) = [row for row in list_triggers() if row.value == number]
     assert seen(row.decision) == expected

@@ -31,6 +31,7 @@ from payments_sandbox.domain.webhooks import (
 )
 from tests.doubles.ports import NOW_MS
 from tests.doubles.receivers import Webhook
+from tests.each_case import each_case
 
 HOUR_MS = 60 * MINUTE_MS
 DELIVERY = "del_0123456789abcdef0123456789abcdef"
@@ -87,7 +88,7 @@ def test_only_2xx_is_success_and_only_410_disables() -> None:
         assert verdict.retry_after_ms is None
 
 
-@pytest.mark.parametrize("status", [300, 302, 400, 429, 500, 503])
+@each_case("status", [300, 302, 400, 429, 500, 503])
 def test_any_failure_may_ask_for_a_pause(status: int) -> None:
     assert judge(status, 7_000).retry_after_ms == 7_000
 
@@ -97,7 +98,7 @@ def test_what_is_not_tried_again_asks_for_none(status: int) -> None:
     assert judge(status, 7_000).retry_after_ms is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("value", "asked_ms"),
     [
         ("0", 0),
@@ -224,7 +225,7 @@ def test_event_types_are_a_resource_and_a_verb_in_the_past_tense() -> None:
     } == EVENT_KINDS
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("pattern", "event_type", "covered"),
     [
         ("*", "payment.captured", True),

@@ -2,6 +2,7 @@
 
 import io
 import json
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -32,7 +33,7 @@ class FakeApi:
         self.while_paging: Callable[[], None] = lambda: None
 
     def add(self, event_id: str, at_ms: int = NOW_MS, event_type: str = "payment.authorized") -> str:
-        self.events.append((at_ms, event_id, event_type))
+        insort(self.events, (at_ms, event_id, event_type))
         return event_id
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -44,7 +45,7 @@ class FakeApi:
                 raise trouble
             return trouble
         query = request.url.params
-        newest_first = sorted(self.events, reverse=True)
+        newest_first = self.events[::-1]
         if "type" in query:
             newest_first = [event for event in newest_first if event[2] == query["type"]]
         if "cursor" in query:

@@ -14,6 +14,7 @@ from payments_sandbox.entrypoints.listen import derive_secret, parse_secret
 from payments_sandbox.entrypoints.pace import Pace
 from payments_sandbox.entrypoints.terminal import Terminal, amount_of, one_line
 from payments_sandbox.settings import ClientSettings, LocalSettings, SettingsError
+from tests.each_case import each_case
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 
@@ -65,7 +66,7 @@ def test_all_options_are_understood() -> None:
     assert [(each.field, each.value) for each in trigger.set] == [("amount", 1200), ("a.b", "c=d")]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("words", "said"),
     [
         (["liste"], "invalid choice"),
@@ -124,7 +125,7 @@ def test_help_teaches(command: list[str], capsys: pytest.CaptureFixture[str]) ->
         assert "SANDBOX_API_KEY" in shown
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("typed", "url"),
     [
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
@@ -142,9 +143,7 @@ def test_a_sandbox_may_be_named_as_people_type_it(typed: str, url: str) -> None:
     assert parse_url(typed) == url
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1", "http://127.8.9.1:1", "http://[::1]:1", "http://localhost:1"]
-)
+@each_case("url", ["http://127.0.0.1", "http://127.8.9.1:1", "http://[::1]:1", "http://localhost:1"])
 def test_the_demo_key_is_for_this_machine(url: str) -> None:
     assert is_loopback(url)
     assert choose_api_key(ClientSettings(), url) == "sk_test_demo"
@@ -210,7 +209,7 @@ def test_the_default_plan_is_asked_every_three_seconds_until_the_api_says_more()
     assert pace.between_pages_s() == 3
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("policy", "left", "before_poll_s", "between_pages_s"),
     [
         ('"default";q=100;w=60', '"default";r=99;t=1', 3, 0),
@@ -265,7 +264,7 @@ def test_what_came_over_the_network_cannot_steer_a_terminal() -> None:
     assert one_line("a\x1b[2Jb\r\nc\x9bd") == "a [2Jb  c d"
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("data", "shown"),
     [
         ({"amount": 1051, "currency": "EUR"}, "10.51 EUR"),

@@ -16,6 +16,7 @@ from payments_sandbox.entrypoints.forwarding import body_of
 from payments_sandbox.entrypoints.listen import Listener
 from payments_sandbox.entrypoints.terminal import Terminal
 from tests.doubles.ports import NOW_MS
+from tests.each_case import each_case
 from tests.unit.entrypoints.cli_fakes import SECRET, Body, Naps, Receiver, World, forwarder_to, rendered
 
 EVENT = ListedEvent(
@@ -64,7 +65,7 @@ def test_the_path_is_sent_byte_for_byte() -> None:
     assert receiver.requests[0].extensions["target"] == b"/a/../b%7e?x=%2F&y='"
 
 
-@pytest.mark.parametrize("status", [301, 400, 410, 500])
+@each_case("status", [301, 400, 410, 500])
 def test_an_answer_that_is_no_success_is_reported_and_not_asked_again(status: int) -> None:
     receiver, naps = Receiver(status), Naps()
     with forwarder_to(receiver, naps) as forwarder:
@@ -95,7 +96,7 @@ def test_a_receiver_that_stays_away_holds_up_no_more_than_one_event() -> None:
         assert forwarder.forward(EVENT).attempts == 4
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("failure", "cause", "word", "attempts"),
     [
         (httpx.ReadTimeout("slow"), None, "timeout", 1),

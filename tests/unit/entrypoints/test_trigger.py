@@ -5,7 +5,6 @@ import json
 
 import httpx
 import pytest
-import yaml
 
 from payments_sandbox.domain.webhooks import EVENT_TYPES
 from payments_sandbox.entrypoints.terminal import Terminal
@@ -19,7 +18,8 @@ from payments_sandbox.entrypoints.trigger import (
 )
 from payments_sandbox.entrypoints.trigger_disputes import DISPUTE_RECIPES
 from payments_sandbox.entrypoints.trigger_run import CARD_DEFAULT, PATHS, Assignment, UsageError, set_fields
-from payments_sandbox.settings import contract_path
+from tests.contract import CONTRACT
+from tests.each_case import each_case
 from tests.unit.entrypoints.cli_fakes import PREFIXES, Json, Session
 
 
@@ -230,7 +230,7 @@ def test_nothing_is_done_for_words_that_do_not_go_together(session: Session) -> 
     assert [path for path in session.paths if not path.startswith("transactions/")] == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "value"),
     [
         ("amount=1200", 1200),
@@ -261,18 +261,17 @@ def test_paths_are_made_and_what_was_given_is_left_alone() -> None:
 
 
 def test_integers_and_booleans_are_those_of_the_contract() -> None:
-    contract: Json = yaml.safe_load(contract_path().read_text("utf-8"))
     found: dict[str, set[str]] = {"integer": set(), "boolean": set(), "string": set(), "object": set()}
 
     def collect(schema: Json, path: str) -> None:
         while "$ref" in schema:
-            schema = contract["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            schema = CONTRACT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         found[schema["type"]].add(path)
         for name, below in schema.get("properties", {}).items():
             collect(below, f"{path}.{name}".lstrip("."))
 
     for operation in (*PATHS.values(), "/v1/disputes"):
-        body = contract["paths"][operation]["post"]["requestBody"]["content"]["application/json"]
+        body = CONTRACT["paths"][operation]["post"]["requestBody"]["content"]["application/json"]
         collect(body["schema"], "")
     assert found["integer"] == INTEGER_FIELDS
     assert found["boolean"] == BOOLEAN_FIELDS

@@ -10,6 +10,7 @@ import pytest
 from payments_sandbox.http.app import validate_contract
 from payments_sandbox.http.contract import ContractError, load_contract, read_operations, resolve
 from payments_sandbox.http.routing import Router
+from tests.each_case import each_case
 from tests.integration.http_contract import CONTRACT
 
 YAML = """
@@ -75,7 +76,7 @@ def _one(parameter: dict[str, Any]) -> dict[str, Any]:
     return _changed(*HEALTH, "parameters", value=[parameter])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("contract", "complaint"),
     [
         ({**CONTRACT, "openapi": "3.1.0"}, "not 3.1.0"),

@@ -1,11 +1,10 @@
 """What a caller chose is fit to be shown."""
 
-import pytest
-
 from payments_sandbox.http.masking import NAME_LENGTH_MAX, json_pointer, mask_digits, safe_name
+from tests.each_case import each_case
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "4242424242424242",
@@ -21,7 +20,7 @@ def test_what_could_be_a_card_number_is_masked(text: str) -> None:
     assert mask_digits(f"a{text}b") == "a[masked]b"
 
 
-@pytest.mark.parametrize("text", ["42424242424", "2026-01-31", "a1b2c3d4e5f6a7b8c9d0", ""])
+@each_case("text", ["42424242424", "2026-01-31", "a1b2c3d4e5f6a7b8c9d0", ""])
 def test_other_digits_stay(text: str) -> None:
     assert mask_digits(text) == text
 

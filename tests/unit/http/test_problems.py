@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import orjson
-import pytest
 
 from payments_sandbox.domain.errors import (
     ApiKeyMissing,
@@ -22,6 +21,7 @@ from payments_sandbox.http.problems import (
     invalid_request,
     render_problem,
 )
+from tests.each_case import each_case
 
 
 def _with_code(error: type[SandboxError]) -> Iterator[type[SandboxError]]:
@@ -56,7 +56,7 @@ def test_a_problem_has_all_members_and_the_type_of_its_code() -> None:
     assert dict(reply.headers)[b"content-length"] == str(len(reply.body)).encode()
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("error", "name", "value"),
     [
         (ApiKeyMissing("x"), b"www-authenticate", b'ApiKey realm="payments-sandbox"'),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from payments_sandbox.http.schemas import Schemas
+from tests.each_case import each_case
 
 SECRET = "4242424242424242"
 
@@ -16,7 +17,7 @@ def explain(schema: dict[str, Any], value: Any, **components: Any) -> list[tuple
     return [(error.pointer, error.code, error.detail) for error in errors]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("schema", "value", "code", "detail"),
     [
         ({"type": "integer"}, SECRET, "wrong_type", "must be an integer"),

@@ -16,22 +16,23 @@ from payments_sandbox.http.strict_json import (
     find_inexact_numbers,
     parse_json,
 )
+from tests.each_case import each_case
 
 CARD = "4242424242424242"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "value",
     [{}, [], {"a": [1, -1, 0, True, None, "ž😀\u0000", {"": ""}]}, "x", 1, None, INTEGER_MAX, -INTEGER_MAX],
 )
-@pytest.mark.parametrize("ascii_only", [True, False])
+@each_case("ascii_only", [True, False])
 def test_what_is_json_is_read_as_it_is(value: Any, ascii_only: bool) -> None:
     document = parse_json(json.dumps(value, ensure_ascii=ascii_only).encode())
     assert document.value == value
     assert list(find_inexact_numbers(document.value)) == []
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("raw", "fault"),
     [
         (b"\xff", "is not UTF-8 at byte 0"),
@@ -138,15 +139,13 @@ def test_the_quick_parser_and_the_close_one_agree_on_damaged_objects(text: str, 
     assert outcome(parse_json, bytes(raw)) == outcome(_parse_closely, bytes(raw))
 
 
-@pytest.mark.parametrize("depth", [DEPTH_MAX - 1, DEPTH_MAX, DEPTH_MAX + 1, 2000, 100_000])
+@each_case("depth", [DEPTH_MAX - 1, DEPTH_MAX, DEPTH_MAX + 1, 2000, 100_000])
 def test_the_quick_parser_and_the_close_one_agree_on_depth(depth: int) -> None:
     raw = b'{"a":' * depth + b"1" + b"}" * depth
     assert outcome(parse_json, raw) == outcome(_parse_closely, raw)
 
 
-@pytest.mark.parametrize(
-    "raw", [b"\xef\xbb\xbf{}", b"", b" ", b"{}{}", b"[]", b"1", b'"a"', b"null", b'{"a":1}\x00']
-)
+@each_case("raw", [b"\xef\xbb\xbf{}", b"", b" ", b"{}{}", b"[]", b"1", b'"a"', b"null", b'{"a":1}\x00'])
 def test_the_quick_parser_and_the_close_one_agree_on_what_is_no_object(raw: bytes) -> None:
     assert outcome(parse_json, raw) == outcome(_parse_closely, raw)
 

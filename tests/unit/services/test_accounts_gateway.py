@@ -19,6 +19,7 @@ from payments_sandbox.services.ports import CommitResult, Ports, Stale
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
 from tests.doubles.stores import CountingStore
+from tests.each_case import each_case
 
 DEMO = "demo" * 10
 
@@ -170,7 +171,7 @@ def test_the_demo_account_is_made_when_its_key_is_first_used(gateway: MemoryGate
     assert store.calls == ["get"], "and afterwards costs what every key costs"
 
 
-@pytest.mark.parametrize("secret", ["", "sk_test_demo", DEMO + "x", DEMO[:-1], "dëmo"])
+@each_case("secret", ["", "sk_test_demo", DEMO + "x", DEMO[:-1], "dëmo"])
 def test_no_other_key_makes_the_demo_account(secret: str) -> None:
     for chosen in (DEMO, ""):
         ports = replace(make_ports(), demo_api_key=chosen)

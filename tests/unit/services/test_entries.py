@@ -20,6 +20,7 @@ from payments_sandbox.services.entries import (
 from payments_sandbox.services.ports import Record
 from tests.calls.payments import DECLINED_NUMBER, authorize, capture, card_with, refund, void
 from tests.doubles.ports import NOW_MS, make_ports
+from tests.each_case import each_case
 
 EXPIRES_AT = NOW_MS + VALIDITY_MS
 
@@ -46,7 +47,7 @@ def test_a_record_gives_back_the_authorization_that_was_decided_on() -> None:
     assert not authorization_of(an_authorization(card=card_with(number=DECLINED_NUMBER))).approved
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("totals", "now_ms", "status", "capturable"),
     [
         ({}, NOW_MS, "authorized", 1000),
@@ -104,7 +105,7 @@ def test_an_operation_makes_the_next_version_of_the_authorization() -> None:
     assert (record.version, record.data["entries"]) == (1, [])
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("totals", "due"),
     [({"captured": 999}, True), ({"captured": 1000}, False), ({"released": 1000}, False), ({}, True)],
 )
@@ -131,7 +132,7 @@ def differing(stored: dict[str, Any], given_now: dict[str, Any]) -> list[str]:
     return named
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("stored", "given_now", "pointers"),
     [
         ({"amount": 1}, {"amount": 1}, []),

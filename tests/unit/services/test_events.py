@@ -25,6 +25,7 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.ports import NOW_MS, FrozenClock
+from tests.each_case import each_case
 
 
 def whole(ports: Ports, *types: str, limit: int = 100, account: str = ACCOUNT) -> list[Event]:
@@ -113,9 +114,7 @@ def test_an_event_tells_of_the_moment_it_happened_and_not_of_what_came_later(
     assert before.data["status"] == "authorized"
 
 
-@pytest.mark.parametrize(
-    ("kind", "declined"), [*EVENT_TYPES, ("account", False), ("webhook_delivery", False)], ids=str
-)
+@each_case(("kind", "declined"), [*EVENT_TYPES, ("account", False), ("webhook_delivery", False)])
 def test_only_entries_tell_of_something(kind: str, declined: bool) -> None:
     record = Record("x_1", kind, ACCOUNT, 1, NOW_MS, {"decline": ["05"] if declined else None})
     assert is_event(record) is (kind in EVENT_KINDS)

@@ -14,9 +14,11 @@ from payments_sandbox.services import accounts, faults
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.controls import get_controls
 from payments_sandbox.services.ports import CommitResult, Ports, Record, Stale, Update
+from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
-from tests.unit.test_contract import CONTRACT, SCHEMAS
+from tests.each_case import each_case
+from tests.unit.test_contract import SCHEMAS
 
 OPERATION = "capture_payment"
 LOSSES = st.one_of(
@@ -46,7 +48,7 @@ def strikes(ports: Ports, count: int, operation_id: str = OPERATION) -> list[str
     return found
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("text", "fault"),
     [
         ("none", Fault("none")),
@@ -68,7 +70,7 @@ def test_the_grammar_says_what_is_to_go_wrong(text: str, fault: Fault) -> None:
     assert parse_fault(text, "header:X-Sandbox-Fault") == fault
 
 
-@pytest.mark.parametrize(
+@each_case(
     "text",
     [
         "",

@@ -30,6 +30,7 @@ from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
 from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
 from tests.doubles.receivers import Webhook
 from tests.doubles.stores import RacingStore
+from tests.each_case import each_case
 
 BODY = '{"type":"payment.captured","timestamp":"2026-11-23T10:00:00.000Z","data":{"ö":1}}'.encode()
 HOST = "http://127.0.0.1:8080"
@@ -185,7 +186,7 @@ def test_a_header_that_is_missing_or_empty_is_named(account: Account, missing: s
     assert account.post(headers) == "missing_header"
 
 
-@pytest.mark.parametrize("timestamp", ["soon", "-1", "1.5", "1e9", " 1795428000", "٣", "1" * 13])
+@each_case("timestamp", ["soon", "-1", "1.5", "1e9", " 1795428000", "٣", "1" * 13])
 def test_a_timestamp_that_is_no_number_of_seconds_is_malformed(account: Account, timestamp: str) -> None:
     assert account.post({**account.signed(), "webhook-timestamp": timestamp}) == "malformed_timestamp"
 
@@ -220,7 +221,7 @@ def test_a_url_that_only_mentions_the_inbox_does_not_send_here(account: Account)
     assert account.post() == "no_endpoint"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "signature",
     ["v1,", "v1,AAAA", "v2,{}", "{}", "v1{}", "V1,{}", "v1, {}", "\u00e9", "v1a,xyz v1,"],
 )

@@ -23,6 +23,7 @@ from payments_sandbox.services.network_messages import get_network_messages, ren
 from payments_sandbox.services.payments import Authorize, Operation
 from payments_sandbox.services.ports import Ports, Record
 from tests.doubles.ports import NOW_MS, make_ports
+from tests.each_case import each_case
 
 ACCOUNT = "acct_one"
 VISA = "4242424242424242"
@@ -145,7 +146,7 @@ def test_no_message_holds_more_of_the_number_than_its_last_four_digits() -> None
             assert number[6:12].encode() not in packed.octets
 
 
-@pytest.mark.parametrize("response_code", RESPONSE_CODES)
+@each_case("response_code", RESPONSE_CODES)
 def test_a_declined_authorization_carries_the_response_code_and_no_authorization_code(
     response_code: str,
 ) -> None:

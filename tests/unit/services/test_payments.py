@@ -47,6 +47,7 @@ from tests.calls.payments import (
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import LEDGER_SECRET, NOW_MS, FrozenClock, make_ports
 from tests.doubles.stores import CountingStore
+from tests.each_case import each_case
 
 NOT_FOUND = (FieldError("/authorization_id", "not_found", "names no authorization of this account"),)
 
@@ -124,11 +125,10 @@ def test_a_card_is_good_to_the_last_millisecond_of_its_month(now: str, declined:
     assert entry.data["simulation"]["rule"] == ("expiry" if declined else "approved")
 
 
-@pytest.mark.parametrize("amount", [1, AMOUNT_MAX])
-@pytest.mark.parametrize("currency", ["JPY", "EUR", "KWD", "CLF"])
-def test_the_smallest_and_the_largest_amount_can_be_authorized(
-    ports: Ports, amount: int, currency: str
-) -> None:
+@each_case("amount", [1, AMOUNT_MAX])
+@each_case("currency", ["JPY", "EUR", "KWD", "CLF"])
+def test_the_smallest_and_the_largest_amount_can_be_authorized(amount: int, currency: str) -> None:
+    ports = make_ports()
     entry = authorize(ports, amount=amount, currency=currency).entry
     assert (entry.totals.authorized, entry.data["currency"]) == (amount, currency)
 
@@ -143,7 +143,7 @@ def test_a_header_that_is_not_in_the_grammar_is_refused_and_nothing_is_kept(
     assert not authorize(ports).replayed
 
 
-@pytest.mark.parametrize("row", list_triggers(), ids=lambda row: f"{row.trigger} {row.value}")
+@each_case("row", list_triggers())
 def test_every_row_of_the_trigger_table_does_what_it_says(row: TriggerRow) -> None:
     ports = make_ports()
     body = dict(row.body)

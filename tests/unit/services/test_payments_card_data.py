@@ -34,6 +34,7 @@ from tests.calls.payments import (
 )
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports
+from tests.each_case import each_case
 
 # --- card data -------------------------------------------------------------------------------------------------------
 
@@ -41,10 +42,8 @@ NUMBER = "5555555555554444"
 GROUPED = "5555 5555 5555 4444"
 
 
-@pytest.mark.parametrize(
-    "written", [NUMBER, GROUPED, f"card {NUMBER}!", "5555-5555-5555-4444", f"1{NUMBER}2"]
-)
-@pytest.mark.parametrize(
+@each_case("written", [NUMBER, GROUPED, f"card {NUMBER}!", "5555-5555-5555-4444", f"1{NUMBER}2"])
+@each_case(
     ("place", "pointer"),
     [
         ("merchant_reference", "/merchant_reference"),
@@ -81,7 +80,7 @@ def test_a_card_number_in_a_text_is_refused_and_named_without_the_number(
     assert store.records == {}
 
 
-@pytest.mark.parametrize("zero", ["٠", "۰", "०", "０", "𝟎"])
+@each_case("zero", ["٠", "۰", "०", "０", "𝟎"])
 def test_a_card_number_in_other_digits_is_a_card_number(ports: Ports, zero: str) -> None:
     written = "".join(chr(ord(zero) + int(digit)) for digit in NUMBER)
     with pytest.raises(InvalidRequest):
@@ -105,11 +104,11 @@ def test_every_text_that_holds_the_number_is_named_once(ports: Ports) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["capture", "refund", "void", "increment"])
-@pytest.mark.parametrize("text", [NUMBER, GROUPED, f"card {NUMBER}!"])
-def test_later_operations_refuse_the_number_too_though_they_never_saw_it(
-    ports: Ports, store: MemoryStore, kind: str, text: str
-) -> None:
+@each_case("kind", ["capture", "refund", "void", "increment"])
+@each_case("text", [NUMBER, GROUPED, f"card {NUMBER}!"])
+def test_later_operations_refuse_the_number_too_though_they_never_saw_it(kind: str, text: str) -> None:
+    store = MemoryStore()
+    ports = make_ports(store)
     authorization_id = id_of(authorize(ports, card=card_with(number=NUMBER)))
     if kind == "refund":
         capture(ports, authorization_id, "cap-0", amount=10)
@@ -120,8 +119,9 @@ def test_later_operations_refuse_the_number_too_though_they_never_saw_it(
     assert snapshot(store) == before
 
 
-@pytest.mark.parametrize("text", [NUMBER[:-1], "4242424242424242", NUMBER[::-1], "order 55554444", ""])
-def test_texts_without_the_number_are_kept_as_they_are(ports: Ports, text: str) -> None:
+@each_case("text", [NUMBER[:-1], "4242424242424242", NUMBER[::-1], "order 55554444", ""])
+def test_texts_without_the_number_are_kept_as_they_are(text: str) -> None:
+    ports = make_ports()
     entry = authorize(ports, card=card_with(number=NUMBER), metadata={"note": text}).entry
     assert entry.data["request"]["metadata"] == {"note": text}
 

@@ -44,7 +44,8 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock
+from tests.doubles.ports import FrozenClock, make_ports
+from tests.each_case import each_case
 
 # --- repeating a key -------------------------------------------------------------------------------------------------
 
@@ -160,11 +161,13 @@ def filled_up(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
 Later = Callable[[Ports, str, FrozenClock], None]
 
 
-@pytest.mark.parametrize("later", [used_up, voided, refunded, expired, filled_up], ids=lambda f: f.__name__)
-@pytest.mark.parametrize("fields", CAPTURES, ids=str)
+@each_case("later", [used_up, voided, refunded, expired, filled_up])
+@each_case("fields", CAPTURES)
 def test_repeating_a_capture_answers_the_first_result_whatever_happened_since(
-    ports: Ports, store: MemoryStore, clock: FrozenClock, fields: dict[str, Any], later: Later
+    fields: dict[str, Any], later: Later
 ) -> None:
+    store, clock = MemoryStore(), FrozenClock()
+    ports = make_ports(store, clock)
     authorization_id = id_of(authorize(ports))
     first = capture(ports, authorization_id, **fields)
     same_answer(first, capture(ports, authorization_id, **fields))
@@ -174,11 +177,11 @@ def test_repeating_a_capture_answers_the_first_result_whatever_happened_since(
     assert snapshot(store) == before
 
 
-@pytest.mark.parametrize("kind", ["refund", "void", "increment"])
-@pytest.mark.parametrize("later", [voided, refunded, expired, filled_up], ids=lambda f: f.__name__)
-def test_repeating_another_operation_answers_the_first_result_too(
-    ports: Ports, clock: FrozenClock, kind: str, later: Later
-) -> None:
+@each_case("kind", ["refund", "void", "increment"])
+@each_case("later", [voided, refunded, expired, filled_up])
+def test_repeating_another_operation_answers_the_first_result_too(kind: str, later: Later) -> None:
+    clock = FrozenClock()
+    ports = make_ports(clock=clock)
     authorization_id = id_of(authorize(ports))
     capture(ports, authorization_id, "cap-0", amount=500)
     amount = {"refund": 100, "void": None, "increment": 70}[kind]
@@ -210,7 +213,7 @@ def test_capturing_twice_with_one_key_moves_money_once(ports: Ports) -> None:
 # --- a key that belongs to another request ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("changes", "card_changes", "expected"),
     [
         ({"amount": 1001}, {}, ["/amount"]),
@@ -257,13 +260,10 @@ def test_capturing_twice_with_one_key_moves_money_once(ports: Ports) -> None:
     ],
 )
 def test_a_key_that_made_another_authorization_is_refused_with_every_field_that_differs(
-    ports: Ports,
-    store: MemoryStore,
-    clock: FrozenClock,
-    changes: dict[str, Any],
-    card_changes: dict[str, Any],
-    expected: list[str],
+    changes: dict[str, Any], card_changes: dict[str, Any], expected: list[str]
 ) -> None:
+    store, clock = MemoryStore(), FrozenClock()
+    ports = make_ports(store, clock)
     first = payments.authorize_payment(ports, ACCOUNT, FULL_REQUEST, idempotency_key="k")
     before = snapshot(store)
     clock.advance(days=1)
@@ -302,7 +302,7 @@ def test_metadata_whose_name_looks_like_a_header_is_named_where_it_stands(ports:
     assert pointers(caught.value) == ["/metadata/header:X"]
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("changes", "expected"),
     [
         ({"amount": 401}, ["/amount"]),
@@ -314,10 +314,12 @@ def test_metadata_whose_name_looks_like_a_header_is_named_where_it_stands(ports:
         ({"amount": 1, "final": True, "metadata": None}, ["/amount", "/final", "/metadata"]),
     ],
 )
-@pytest.mark.parametrize("later", [None, used_up, expired], ids=lambda f: f.__name__ if f else "at once")
+@each_case("later", [None, used_up, expired])
 def test_a_key_that_made_another_capture_is_refused_with_every_field_that_differs(
-    ports: Ports, clock: FrozenClock, changes: dict[str, Any], expected: list[str], later: Later | None
+    changes: dict[str, Any], expected: list[str], later: Later | None
 ) -> None:
+    clock = FrozenClock()
+    ports = make_ports(clock=clock)
     authorization_id = id_of(authorize(ports))
     fields: dict[str, Any] = {"amount": 400, "merchant_reference": "a", "metadata": {"a": "1"}}
     first = capture(ports, authorization_id, **fields)
@@ -329,13 +331,10 @@ def test_a_key_that_made_another_capture_is_refused_with_every_field_that_differ
     assert caught.value.facts["transaction_id"] == id_of(first)
 
 
-@pytest.mark.parametrize("kind", OPERATION_KINDS)
-@pytest.mark.parametrize(
-    "second", ["another authorization", "a declined one", "an unknown one", "a stranger's"]
-)
-def test_a_key_used_on_one_authorization_is_refused_on_every_other(
-    ports: Ports, kind: str, second: str
-) -> None:
+@each_case("kind", OPERATION_KINDS)
+@each_case("second", ["another authorization", "a declined one", "an unknown one", "a stranger's"])
+def test_a_key_used_on_one_authorization_is_refused_on_every_other(kind: str, second: str) -> None:
+    ports = make_ports()
     ids = {
         "another authorization": id_of(authorize(ports, "other")),
         "a declined one": id_of(authorize(ports, "no", card=card_with(number=DECLINED_NUMBER))),

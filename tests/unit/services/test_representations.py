@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
@@ -24,7 +23,6 @@ from payments_sandbox.services.representations import (
     render_transaction,
 )
 from payments_sandbox.services.transactions import get_card, get_transaction
-from payments_sandbox.settings import contract_path
 from tests.calls.payments import (
     ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
@@ -36,10 +34,10 @@ from tests.calls.payments import (
     id_of,
     operate,
 )
+from tests.contract import CONTRACT
 from tests.doubles.ports import FrozenClock, make_ports
 
 Json = dict[str, Any]
-CONTRACT: Json = yaml.safe_load(contract_path().read_text())
 
 
 def _nullable_type(validator: Any, types: Any, instance: Any, schema: Json) -> Iterator[Any]:

@@ -33,6 +33,7 @@ from tests.calls.payments import (
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
 from tests.doubles.stores import CountingStore
+from tests.each_case import each_case
 
 OTHER_CARD = "5555555555554444"
 EVERYTHING = Filter()
@@ -333,7 +334,7 @@ def raw(text: bytes) -> str:
     return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-@pytest.mark.parametrize(
+@each_case(
     "cursor",
     [
         "",

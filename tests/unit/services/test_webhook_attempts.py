@@ -23,6 +23,7 @@ from tests.calls.payments import ACCOUNT
 from tests.calls.webhooks import URL, Shop
 from tests.doubles.ports import NOW_MS
 from tests.doubles.receivers import Answer, Script, body_of, headers_of, refused_as, reply, verify
+from tests.each_case import each_case
 
 
 @pytest.fixture
@@ -95,13 +96,14 @@ def test_the_id_is_the_same_in_every_attempt_and_the_signature_is_not(shop: Shop
     assert len({body_of(post) for post in script.posts}) == 1
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 226, 299])
-def test_any_2xx_is_success(shop: Shop, status: int) -> None:
+@each_case("status", [200, 201, 202, 204, 226, 299])
+def test_any_2xx_is_success(status: int) -> None:
+    shop = Shop()
     assert shop.deliver(shop.plan(), status).state == "succeeded"
     assert shop.now.failing_since is None
 
 
-@pytest.mark.parametrize(
+@each_case(
     "answer",
     [
         *(199, 301, 302, 303, 307, 308, 400, 401, 404, 409, 411, 429, 500, 503, 599),
@@ -109,7 +111,8 @@ def test_any_2xx_is_success(shop: Shop, status: int) -> None:
         *("address_refused", "tls_failed", "malformed_response", "connection_failed"),
     ],
 )
-def test_anything_else_is_a_failure_and_tried_again(shop: Shop, answer: Answer) -> None:
+def test_anything_else_is_a_failure_and_tried_again(answer: Answer) -> None:
+    shop = Shop()
     delivery_id = shop.plan()
     delivery = shop.deliver(delivery_id, answer)
     assert (delivery.state, delivery.attempt_count) == ("pending", 1)
@@ -273,8 +276,8 @@ def test_two_attempts_that_are_told_it_is_gone_disable_it_once(shop: Shop) -> No
     assert len(shop.disabled_events()) == 1
 
 
-@pytest.mark.parametrize("status", [302, 429, 503])
-@pytest.mark.parametrize(
+@each_case("status", [302, 429, 503])
+@each_case(
     ("asked", "wait_ms"),
     [
         ("120", 120_000),
@@ -285,8 +288,9 @@ def test_two_attempts_that_are_told_it_is_gone_disable_it_once(shop: Shop) -> No
     ],
 )
 def test_a_receiver_that_asks_for_a_pause_is_left_alone_for_as_long(
-    shop: Shop, status: int, asked: str, wait_ms: int | None
+    status: int, asked: str, wait_ms: int | None
 ) -> None:
+    shop = Shop()
     assert shop.clock.at_ms == NOW_MS + 1
     delivery = shop.deliver(shop.plan(), reply(status, retry_after=asked))
     assert delivery.next_attempt_at is not None

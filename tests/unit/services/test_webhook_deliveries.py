@@ -147,17 +147,14 @@ def test_what_was_planned_while_its_endpoint_went_is_cancelled_when_it_is_due(sh
     assert (cancelled.state, cancelled.next_attempt_at, script.posts) == ("cancelled", None, [])
 
 
-def test_a_long_backlog_is_cancelled_a_thousand_at_a_time_and_the_rest_when_due(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_backlog_is_cancelled_a_thousand_at_a_time_and_the_rest_when_due(shop: Shop) -> None:
     assert CANCELLED_AT_ONCE == 1_000
-    monkeypatch.setattr("payments_sandbox.services.webhook_deliveries.CANCELLED_AT_ONCE", 3)
     planned = []
     for _ in range(5):
         shop.clock.advance(ms=1)
         planned.append(shop.plan())
     delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
-    cancel_deliveries(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+    cancel_deliveries(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, at_once=3)
     states = [shop.read(each).state for each in planned]
     assert states == ["pending", "pending", "cancelled", "cancelled", "cancelled"]
     assert [shop.deliver(each, 200).state for each in planned[:2]] == ["cancelled", "cancelled"]

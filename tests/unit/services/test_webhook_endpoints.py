@@ -40,6 +40,7 @@ from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import LEDGER_SECRET, NOW_MS, FrozenClock, make_ports
 from tests.doubles.receivers import Webhook
 from tests.doubles.stores import RacingStore
+from tests.each_case import each_case
 
 URL = "https://shop.example/hook"
 CHAOS = Chaos(duplicate=True, reorder=True, delay_ms=3_000, drop_first=2, signature="wrong")
@@ -115,7 +116,7 @@ def test_the_url_is_kept_byte_for_byte(ports: Ports, url: str) -> None:
     assert update_endpoint(ports, ACCOUNT, endpoint.endpoint_id, Changes(url=url)).url == url
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
     ["http://shop.example/", "https://10.0.0.1/", "ftp://shop.example/", "shop.example", "https://a b/"],
 )

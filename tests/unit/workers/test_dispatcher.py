@@ -18,7 +18,7 @@ from typing import Any, cast
 import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS
+from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
 from payments_sandbox.services.controls import account_ports, change_controls
@@ -42,7 +42,6 @@ from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot,
 from payments_sandbox.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
 from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
 from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
-from payments_sandbox.workers import dispatcher as module
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
 from tests.doubles.memory_store import MemoryStore, copy_of
@@ -176,9 +175,9 @@ class Home:
         return [delivery for delivery in found if delivery.endpoint_id in ids]
 
     @asynccontextmanager
-    async def dispatching(self, *, ports: Any = None) -> AsyncIterator[Dispatcher]:
+    async def dispatching(self, **limits: int) -> AsyncIterator[Dispatcher]:
         """A dispatcher in the background, which is to run until the end of the block, and no longer."""
-        dispatcher = Dispatcher(ports or self.ports, self.store, self.town)
+        dispatcher = Dispatcher(self.ports, self.store, self.town, **limits)
         task = asyncio.create_task(dispatcher.run())
         try:
             yield dispatcher
@@ -273,19 +272,25 @@ async def test_what_happened_before_the_start_arrives_after_it_once(home: Home) 
 @in_virtual_time
 async def test_a_failure_is_tried_again_at_its_time(home: Home) -> None:
     home.endpoint()
-    times: list[float] = []
+    times: list[int] = []
 
     def receiver(post: Post) -> Answer:
-        times.append(asyncio.get_running_loop().time())
+        times.append(home.clock.at_ms)
         return 500 if len(times) <= 3 else 200
 
     home.town.receivers[URL] = receiver
     async with home.dispatching():
         home.pay()
-        await home.settled(1, within_s=3600)
-    for (earlier, later), planned in zip(pairwise(times), RETRY_DELAYS_MS, strict=False):
-        wait = later - earlier
-        assert planned / 1000 <= wait <= planned * 1.1 / 1000 + SOON_S
+        await home.until(lambda: len(times) == 1, within_s=SOON_S)
+        for made, planned_ms in enumerate(RETRY_DELAYS_MS[:3], start=1):
+            # The attempt is recorded. Then the clock jumps to a second before the retry, instead of ticking for hours.
+            await asyncio.sleep(SOON_S)
+            virtual_loop().jump(planned_ms - SECOND_MS)
+            within_s = 1 + planned_ms * 0.1 / 1000 + SOON_S
+            await home.until(lambda before=made: len(times) > before, within_s=within_s)  # type: ignore[misc]
+        await home.settled(1, within_s=SOON_S)
+    for (earlier, later), planned_ms in zip(pairwise(times), RETRY_DELAYS_MS, strict=False):
+        assert planned_ms <= later - earlier <= planned_ms * 1.1 + SOON_S * 1000
     assert len(times) == 4
 
 
@@ -463,15 +468,13 @@ async def test_one_endpoint_has_so_many_places_and_no_more(home: Home) -> None:
     assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
 
 
-def test_all_endpoints_together_have_so_many_places(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS_MAX", 10)
-
+def test_all_endpoints_together_have_so_many_places(home: Home) -> None:
     async def scenario() -> None:
         for number in range(15):
             home.endpoint(f"{URL}/{number}")
             home.town.receivers[f"{URL}/{number}"] = partial(after, 0.05)
         home.pay(20)
-        async with home.dispatching():
+        async with home.dispatching(attempts_max=10):
             await home.settled(300, within_s=20)
 
     run_virtually(scenario(), home.clock)
@@ -509,17 +512,13 @@ async def test_a_hanging_endpoint_keeps_one_place_until_it_answers_again(home: H
     assert home.town.most_running[URL] == ENDPOINT_ATTEMPTS_MAX
 
 
-def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "ATTEMPTS_MAX", 24)
-
+def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(home: Home) -> None:
     async def scenario() -> None:
         for number in range(20):
             home.endpoint(f"{URL}/{number}")
             home.town.receivers[f"{URL}/{number}"] = time_out
         home.endpoint(account=OTHER_ACCOUNT)
-        async with home.dispatching():
+        async with home.dispatching(attempts_max=24):
             home.pay(50)
             await asyncio.sleep(TIMEOUT_S + 1)
             for _ in range(30):
@@ -531,18 +530,14 @@ def test_even_more_hanging_endpoints_than_places_delay_nobody_for_long(
 
 
 @pytest.mark.parametrize("waiting_max", [5, 40])
-def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(
-    home: Home, monkeypatch: pytest.MonkeyPatch, waiting_max: int
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", waiting_max)
-
+def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(home: Home, waiting_max: int) -> None:
     async def scenario() -> None:
         urls = [f"{URL}/{number}" for number in range(4)]
         for url in urls:
             home.endpoint(url)
             home.town.receivers[url] = partial(after, 0.01)
         event_ids = home.pay(100)
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=waiting_max):
             await home.settled(400, within_s=400 / waiting_max * SWEEP_S)
         for url in urls:
             assert sorted(home.town.ids(url)) == sorted(event_ids)
@@ -550,17 +545,13 @@ def test_what_there_is_no_room_for_waits_in_the_ledger_and_none_is_lost(
     run_virtually(scenario(), home.clock)
 
 
-def test_hanging_endpoints_do_not_use_up_the_room_of_others(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 60)
-
+def test_hanging_endpoints_do_not_use_up_the_room_of_others(home: Home) -> None:
     async def scenario() -> None:
         for number in range(5):
             home.endpoint(f"{URL}/{number}", account=OTHER_ACCOUNT)
             home.town.receivers[f"{URL}/{number}"] = time_out
         home.endpoint()
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=60):
             # A backlog of many times the room, by the time that anybody else has anything.
             home.pay(100, account=OTHER_ACCOUNT)
             await asyncio.sleep(2 * SWEEP_S)
@@ -575,15 +566,11 @@ def test_hanging_endpoints_do_not_use_up_the_room_of_others(
     run_virtually(scenario(), home.clock)
 
 
-def test_what_was_passed_over_is_fetched_as_soon_as_there_is_room(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "WAITING_MAX", 20)
-
+def test_what_was_passed_over_is_fetched_as_soon_as_there_is_room(home: Home) -> None:
     async def scenario() -> None:
         home.endpoint()
         home.town.receivers[URL] = partial(after, 0.01)
-        async with home.dispatching():
+        async with home.dispatching(waiting_max=20):
             # Past the sweep at the start, so that the next one would be long in coming.
             await asyncio.sleep(1)
             event_ids = home.pay(300)

@@ -11,6 +11,7 @@ from payments_sandbox.domain.webhooks import EVENT_KINDS
 from payments_sandbox.services.ports import Index, Record
 from payments_sandbox.workers.relay import BatchResponse, Notice, relay_batch
 from tests.doubles.ports import NOW_MS
+from tests.each_case import each_case
 
 ACCOUNT = "acct_shop"
 SHARDS = dict.fromkeys(Index, 2)
@@ -93,14 +94,14 @@ def test_a_declined_entry_is_announced_as_what_it_is() -> None:
     assert topic.published[0][1]["type"] == "payment.authorization_declined"
 
 
-@pytest.mark.parametrize("kind", sorted(EVENT_KINDS))
+@each_case("kind", sorted(EVENT_KINDS))
 def test_every_kind_of_entry_that_is_an_event_is_announced(kind: str) -> None:
     topic = Topic()
     assert relay(topic, [stream_record(entry(kind=kind), 1)]) == NOTHING_FAILED
     assert topic.entry_ids == ["auth_1"]
 
 
-@pytest.mark.parametrize("kind", ["account", "api_key", "webhook_endpoint", "webhook_delivery", "meta"])
+@each_case("kind", ["account", "api_key", "webhook_endpoint", "webhook_delivery", "meta"])
 def test_what_is_no_event_is_passed_over(kind: str) -> None:
     topic = Topic()
     assert relay(topic, [stream_record(entry(kind=kind), 1)]) == NOTHING_FAILED
@@ -165,7 +166,7 @@ def with_data(data: str, kind: str = "capture") -> StreamRecord:
     return poisoned
 
 
-@pytest.mark.parametrize(
+@each_case(
     "poison", [*POISON, with_data("{"), with_data("[]"), with_data('{"decline": ["x", "y"]}', kind="void")]
 )
 def test_an_unreadable_record_is_reported_and_those_after_it_are_announced_all_the_same(

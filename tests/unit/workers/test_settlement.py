@@ -1,8 +1,9 @@
 """The settlement's tasks by themselves: how far each goes, what it passes on, and what it leaves for the next."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from payments_sandbox.services.controls import change_controls
 from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.settlement_records import Settlement
 from payments_sandbox.services.settlements import list_settlements
-from payments_sandbox.workers import settlement as worker
 from payments_sandbox.workers.settlement import TIME_KEPT_MS, SettlementTasks
 from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore
@@ -49,8 +49,14 @@ def after(calls: int) -> Callable[[], int]:
     return lambda: next(left, TIME_KEPT_MS - 1)
 
 
-def run(ports: Ports, task: str, remaining_ms: Callable[[], int] = ample, **fields: Any) -> Json:
-    return SettlementTasks(ports).run({"task": task, **fields}, remaining_ms)
+def run(
+    ports: Ports,
+    task: str,
+    remaining_ms: Callable[[], int] = ample,
+    limits: Mapping[str, int] = MappingProxyType({}),
+    **fields: Any,
+) -> Json:
+    return SettlementTasks(ports, **limits).run({"task": task, **fields}, remaining_ms)
 
 
 def ids_of(state: Json) -> list[str]:
@@ -86,21 +92,16 @@ def test_what_was_collected_before_is_not_collected_again(ports: Ports, clock: F
     state: Json = {}
     rounds = 0
     # Nothing is settled in between, as when every account fails: it ends all the same.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "ACCOUNTS_PER_ROUND", 2)
-        while not state.get("finished"):
-            state = run(ports, "collect", progress=state)
-            found += ids_of(state)
-            rounds += 1
+    while not state.get("finished"):
+        state = run(ports, "collect", limits={"accounts_per_round": 2}, progress=state)
+        found += ids_of(state)
+        rounds += 1
     assert sorted(found) == accounts
     assert rounds == 3
     assert ids_of(run(ports, "collect", progress=state)) == []
 
 
-def test_accounts_ahead_of_us_come_first_and_by_their_own_time(
-    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "ACCOUNTS_PER_ROUND", 1)
+def test_accounts_ahead_of_us_come_first_and_by_their_own_time(ports: Ports, clock: FrozenClock) -> None:
     ahead = []
     for _ in range(3):
         account, _key = create_account(ports, name=None)
@@ -113,13 +114,13 @@ def test_accounts_ahead_of_us_come_first_and_by_their_own_time(
     found = []
     state: Json = {}
     while not state.get("finished"):
-        state = run(ports, "collect", progress=state)
+        state = run(ports, "collect", limits={"accounts_per_round": 1}, progress=state)
         found += ids_of(state)
     assert found == sorted(ahead[:2])
     clock.advance(days=1)
     state, found = {}, []
     while not state.get("finished"):
-        state = run(ports, "collect", progress=state)
+        state = run(ports, "collect", limits={"accounts_per_round": 1}, progress=state)
         found += ids_of(state)
     assert found == [*sorted(ahead[:2]), ahead[2]]
 
@@ -136,15 +137,14 @@ def test_collecting_stops_in_good_time_and_goes_on(ports: Ports, clock: FrozenCl
 
 
 def test_an_execution_settles_so_many_accounts_and_says_that_there_are_more(
-    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ports: Ports, clock: FrozenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker, "ACCOUNTS_PER_ROUND", 2)
-    monkeypatch.setattr(worker, "ACCOUNTS_MAX", 4)
+    limits = {"accounts_per_round": 2, "accounts_max": 4}
     for number in range(6):
         pay(ports, f"acct_{number}")
     clock.advance(days=1)
-    first = run(ports, "collect")
-    second = run(ports, "collect", progress=first)
+    first = run(ports, "collect", limits=limits)
+    second = run(ports, "collect", limits=limits, progress=first)
     assert (first["finished"], second["finished"], second["collected"]) == (False, True, 4)
     assert "more accounts are due" in caplog.text
 
@@ -161,10 +161,15 @@ def test_what_failed_is_counted_and_the_first_are_named(ports: Ports) -> None:
 # --- settle and publish ---
 
 
-def settle_whole(ports: Ports, account: str, remaining_ms: Callable[[], Callable[[], int]]) -> int:
+def settle_whole(
+    ports: Ports,
+    account: str,
+    remaining_ms: Callable[[], Callable[[], int]],
+    limits: Mapping[str, int] = MappingProxyType({}),
+) -> int:
     """As the state machine does; answers how many rounds it took."""
     for rounds in range(1, 100):
-        gathered = run(ports, "settle", remaining_ms(), account_id=account)
+        gathered = run(ports, "settle", remaining_ms(), limits, account_id=account)
         if run(ports, "publish", **gathered)["finished"]:
             return rounds
     raise AssertionError("it does not end")
@@ -206,15 +211,15 @@ def test_an_account_cut_off_at_any_time_ends_as_one_that_was_not(
 
 
 def test_only_so_many_settlements_are_made_before_they_are_published(
-    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    ports: Ports, clock: FrozenClock
 ) -> None:
-    monkeypatch.setattr(worker, "SETTLEMENTS_MAX", 2)
+    limits = {"settlements_max": 2}
     for day in range(5):
         pay(ports, "acct_1", f"a{day}")
         clock.advance(days=1)
-    gathered = run(ports, "settle", account_id="acct_1")
+    gathered = run(ports, "settle", limits=limits, account_id="acct_1")
     assert (len(gathered["settlement_ids"]), gathered["finished"]) == (2, False)
-    assert settle_whole(ports, "acct_1", lambda: ample) == 3
+    assert settle_whole(ports, "acct_1", lambda: ample, limits) == 3
     assert [settlement.count for settlement in made(ports, "acct_1")] == [1] * 5
 
 

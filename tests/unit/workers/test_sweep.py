@@ -15,7 +15,6 @@ from payments_sandbox.services.controls import at_moment, change_controls
 from payments_sandbox.services.due_work import WORK, Work
 from payments_sandbox.services.ports import Index, Page, Ports, Position, Record
 from payments_sandbox.services.transactions import get_transaction
-from payments_sandbox.workers import sweep
 from payments_sandbox.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
 from tests.calls.payments import ACCOUNT, authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore
@@ -82,16 +81,15 @@ def ample() -> int:
     return 60_000
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of three, so that tests need few records."""
-    monkeypatch.setattr(sweep, "PAGE", 3)
+def sweeper_of(ports: Ports, queue: Queue, **limits: int) -> Sweeper:
+    """It reads pages of three, so that tests need few records."""
+    return Sweeper(ports, queue, page=3, **limits)
 
 
 def test_what_is_due_is_sent_and_what_is_under_way_or_settled_is_not() -> None:
     store = store_with(NOW_MS - 1, NOW_MS, NOW_MS + 1, None, NOW_MS - 86_400_000)
     queue = Queue()
-    swept = Sweeper(make_ports(store), queue).sweep(ample)
+    swept = sweeper_of(make_ports(store), queue).sweep(ample)
     assert queue.taken == names(4, 0, 1)
     assert queue.delays_s == {0}
     assert swept == Swept(read=3, sent=3, finished=True)
@@ -101,23 +99,22 @@ def test_what_nobody_does_is_read_over() -> None:
     store = store_with(*[NOW_MS - 10] * 7, kind="of_a_later_version")
     store.insert(Record("del_last", "webhook_delivery", "acct_shop", 1, NOW_MS, {}, due_at=NOW_MS - 1))
     queue = Queue()
-    swept = Sweeper(make_ports(store), queue).sweep(ample)
+    swept = sweeper_of(make_ports(store), queue).sweep(ample)
     assert queue.taken == ["del_last"]
     assert swept == Swept(read=8, sent=1, finished=True)
 
 
 def test_every_run_starts_at_the_front_after_one_that_came_to_the_end() -> None:
     queue = Queue()
-    sweeper = Sweeper(make_ports(due_before(4)), queue)
+    sweeper = sweeper_of(make_ports(due_before(4)), queue)
     sweeper.sweep(ample)
     sweeper.sweep(ample)
     assert queue.taken == names(0, 1, 2, 3) * 2
 
 
-def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "PIECES_MAX", 5)
+def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on() -> None:
     queue = Queue()
-    sweeper = Sweeper(make_ports(due_before(8)), queue)
+    sweeper = sweeper_of(make_ports(due_before(8)), queue, pieces_max=5)
     assert sweeper.sweep(ample) == Swept(read=6, sent=6, finished=False)
     assert sweeper.sweep(ample) == Swept(read=2, sent=2, finished=True)
     assert queue.taken == names(*range(8))
@@ -126,7 +123,7 @@ def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on(monkeypatch: pyte
 def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
     left = iter([TIME_KEPT_MS + 1, TIME_KEPT_MS, TIME_KEPT_MS - 1])
     queue = Queue()
-    sweeper = Sweeper(make_ports(due_before(8)), queue)
+    sweeper = sweeper_of(make_ports(due_before(8)), queue)
     assert sweeper.sweep(lambda: next(left)) == Swept(read=6, sent=6, finished=False)
     sweeper.sweep(ample)
     assert queue.taken == names(*range(8))
@@ -134,7 +131,7 @@ def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
 
 def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next_run() -> None:
     queue = Queue("del_1")
-    sweeper = Sweeper(make_ports(due_before(4)), queue)
+    sweeper = sweeper_of(make_ports(due_before(4)), queue)
     assert sweeper.sweep(ample) == Swept(read=4, sent=3, refused=1, finished=True)
     queue.refused.clear()
     queue.taken.clear()
@@ -144,7 +141,7 @@ def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next
 
 def test_a_queue_that_takes_nothing_ends_the_run_and_the_next_goes_on_there() -> None:
     queue = Queue(*names(3, 4, 5))
-    sweeper = Sweeper(make_ports(due_before(8)), queue)
+    sweeper = sweeper_of(make_ports(due_before(8)), queue)
     assert sweeper.sweep(ample) == Swept(read=6, sent=3, refused=3, finished=False)
     queue.refused.clear()
     sweeper.sweep(ample)
@@ -157,7 +154,7 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
     store, queue = due_before(8), Queue()
     # The list of accounts with a clock of their own is a page too.
     store.pages_left = 2
-    sweeper = Sweeper(make_ports(store), queue)
+    sweeper = sweeper_of(make_ports(store), queue)
     with pytest.raises(StoreUnavailable):
         sweeper.sweep(ample)
     assert vars(caplog.records[-1])["fields"] == {
@@ -175,7 +172,7 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
 
 def test_the_counts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "sandbox.webhooks")
-    Sweeper(make_ports(due_before(2)), Queue()).sweep(ample)
+    sweeper_of(make_ports(due_before(2)), Queue()).sweep(ample)
     (logged,) = caplog.records
     fields: Any = vars(logged)["fields"]
     assert fields == {"read": 2, "sent": 2, "refused": 0, "done": 0, "failed": 0, "finished": True}
@@ -190,7 +187,7 @@ def expired(ports: Ports, count: int, *, account: str = ACCOUNT) -> list[str]:
 def test_other_due_work_is_done_as_of_the_moment_it_was_due() -> None:
     ports = make_ports(due_before(1))
     (authorization_id,) = expired(ports, 1)
-    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=2, sent=1, done=1, finished=True)
+    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=2, sent=1, done=1, finished=True)
     family = get_transaction(ports, ACCOUNT, authorization_id).members
     assert [member.record.kind for member in family] == ["authorization", "expiry"]
     assert family[1].record.created_at == NOW_MS - DAY_MS
@@ -200,7 +197,7 @@ def test_settlement_is_left_to_its_state_machine() -> None:
     ports = make_ports()
     yesterday = at_moment(ports, ports.clock.now_ms() - DAY_MS)
     capture(yesterday, id_of(authorize(yesterday)))
-    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=1, finished=True)
+    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=1, finished=True)
 
 
 def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(
@@ -215,7 +212,7 @@ def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(
         do(ports, record)
 
     monkeypatch.setitem(cast(dict[str, Work], WORK), "authorization", Work("authorization_expiry", trip))
-    assert Sweeper(ports, Queue()).sweep(ample) == Swept(read=4, sent=1, done=2, failed=1, finished=True)
+    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=4, sent=1, done=2, failed=1, finished=True)
     assert [vars(each)["fields"]["record_id"] for each in caplog.records if each.name == "sandbox.due"] == [
         ids[1]
     ]
@@ -226,7 +223,7 @@ def test_accounts_whose_clock_is_ahead_are_swept_by_their_own_time() -> None:
     ensure_demo_account(ports)
     authorize(ports, account=DEMO_ACCOUNT)
     authorize(ports, account=ACCOUNT)
-    sweeper = Sweeper(ports, Queue())
+    sweeper = sweeper_of(ports, Queue())
     assert sweeper.sweep(ample) == Swept(finished=True)
     change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS))
     assert sweeper.sweep(ample) == Swept(read=1, done=1, finished=True)

@@ -106,10 +106,12 @@ async def _open(
 
 
 class IdleConnections:
-    """Connections that may be used again, at most `idle_max` of them, each for `IDLE_S`. Belongs to one event loop."""
+    """Connections that may be used again, at most `idle_max` of them, each for `idle_s`. Belongs to one event loop."""
 
-    def __init__(self, idle_max: int) -> None:
+    def __init__(self, idle_max: int, *, idle_s: float = IDLE_S, lifetime_s: float = LIFETIME_S) -> None:
         self._idle_max = idle_max
+        self._idle_s = idle_s
+        self._lifetime_s = lifetime_s
         self._idle: dict[Origin, list[Connection]] = defaultdict(list)
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,11 +135,11 @@ class IdleConnections:
         """Keep the connection for a moment, or close it when it is too old, or too many are kept already."""
         self._require_loop()
         loop = asyncio.get_running_loop()
-        if self._count >= self._idle_max or loop.time() - connection.opened_at > LIFETIME_S:
+        if self._count >= self._idle_max or loop.time() - connection.opened_at > self._lifetime_s:
             connection.abort()
             return
         connection.reused = True
-        connection.expiry = loop.call_later(IDLE_S, self._expire, connection)
+        connection.expiry = loop.call_later(self._idle_s, self._expire, connection)
         self._idle[connection.origin].append(connection)
         self._count += 1
 

@@ -20,7 +20,14 @@ from payments_sandbox.adapters.webhooks.addresses import (
     look_up,
     resolve,
 )
-from payments_sandbox.adapters.webhooks.connections import Connection, IdleConnections, Origin, connect
+from payments_sandbox.adapters.webhooks.connections import (
+    IDLE_S,
+    LIFETIME_S,
+    Connection,
+    IdleConnections,
+    Origin,
+    connect,
+)
 from payments_sandbox.adapters.webhooks.exchange import (
     Answer,
     ConnectionClosed,
@@ -46,6 +53,7 @@ class HttpSender:
     idle_max: how many connections are kept for a few seconds after use. With 0, the default, each post has its own and
         nothing needs closing; that is right where each batch runs in an event loop of its own, as in Lambda. With more,
         call `aclose()` before the loop ends.
+    idle_s, lifetime_s: how long a connection is kept idle, and how old it may get.
     """
 
     def __init__(
@@ -55,12 +63,14 @@ class HttpSender:
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = look_up,
         idle_max: int = 0,
+        idle_s: float = IDLE_S,
+        lifetime_s: float = LIFETIME_S,
     ) -> None:
         self._loopback = loopback
         self._given_tls = tls
         self._lookup = lookup
         self._keep_alive = idle_max > 0
-        self._idle = IdleConnections(idle_max)
+        self._idle = IdleConnections(idle_max, idle_s=idle_s, lifetime_s=lifetime_s)
 
     async def send(self, post: Post) -> Reply:
         """See the port. `timeout_ms` covers everything from the name's resolution to the answer's body; once its head is

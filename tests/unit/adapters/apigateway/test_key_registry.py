@@ -11,6 +11,7 @@ from moto import mock_aws
 from payments_sandbox.adapters.apigateway.client import create_client
 from payments_sandbox.adapters.apigateway.key_registry import GatewayKeyRegistry
 from payments_sandbox.domain.errors import StoreUnavailable
+from tests.each_case import each_case
 
 SECRET = "sk_test_" + "a" * 32
 KEY_ID = "key_0123456789abcdef"
@@ -80,7 +81,7 @@ def test_a_key_that_comes_under_no_plan_is_deleted_again() -> None:
     assert client.calls[-1] == ("delete_api_key", {"apiKey": "gw1"})
 
 
-@pytest.mark.parametrize(
+@each_case(
     "error",
     [
         gateway_error("TooManyRequestsException", 429),
@@ -89,9 +90,8 @@ def test_a_key_that_comes_under_no_plan_is_deleted_again() -> None:
         EndpointConnectionError(endpoint_url="https://apigateway"),
         ReadTimeoutError(endpoint_url="https://apigateway"),
     ],
-    ids=["too many calls", "a conflict", "a server error", "no connection", "a timeout"],
 )
-@pytest.mark.parametrize("call", ["create_api_key", "create_usage_plan_key"])
+@each_case("call", ["create_api_key", "create_usage_plan_key"])
 def test_a_gateway_that_cannot_be_used_is_said_to_be_so_without_the_secret(
     call: str, error: Exception
 ) -> None:

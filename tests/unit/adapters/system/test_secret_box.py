@@ -16,6 +16,7 @@ from payments_sandbox.adapters.kms.client import create_client
 from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
 from payments_sandbox.adapters.system.secret_box import FileSecretBox, SealedSecretUnreadable, from_text
 from payments_sandbox.domain.errors import StoreUnavailable
+from tests.each_case import each_case
 
 KEY = bytes(range(32))
 SECRET = b"the secret of an endpoint"
@@ -52,7 +53,7 @@ class FailingClient:
         raise self.error
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kms() -> Iterator[Any]:
     with mock_aws():
         yield boto3.client(
@@ -60,7 +61,7 @@ def kms() -> Iterator[Any]:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def key_id(kms: Any) -> str:
     return str(kms.create_key()["KeyMetadata"]["KeyId"])
 
@@ -111,7 +112,7 @@ def test_a_sealed_secret_of_which_any_character_was_changed_does_not_open() -> N
         assert altered not in str(unreadable.value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "mangle",
     [
         lambda sealed: "",
@@ -225,7 +226,7 @@ def test_a_data_key_of_another_context_or_unknown_to_kms_is_unreadable() -> None
             KmsSecretBox(FailingClient(kms_error(code)), "key").open(sealed)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "error",
     [
         kms_error("ThrottlingException"),
@@ -267,7 +268,7 @@ def test_a_key_that_does_not_exist_is_the_deployments_fault(kms: Any) -> None:
         KmsSecretBox(kms, "2c1f4f10-0000-4000-8000-000000000000").seal(SECRET)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "code", ["AccessDeniedException", "DisabledException", "KMSInvalidStateException", "ValidationException"]
 )
 def test_a_key_that_may_not_be_used_is_the_deployments_fault(code: str) -> None:

@@ -16,6 +16,7 @@ from payments_sandbox.adapters.webhooks.addresses import (
     resolve,
 )
 from payments_sandbox.domain.webhook_urls import URL_CHARACTERS_MAX, UrlFault, is_public, split_url, url_fault
+from tests.each_case import each_case
 
 PUBLIC = AddressPolicy()
 EMBEDDED = AddressPolicy(loopback=True)
@@ -180,14 +181,14 @@ def resolved(host: str, policy: AddressPolicy, *addresses: str) -> Sequence[tupl
     return asyncio.run(resolve(host, 443, policy, lookup=lookup))
 
 
-@pytest.mark.parametrize("url", FINE)
-@pytest.mark.parametrize("loopback", [False, True])
+@each_case("url", FINE)
+@each_case("loopback", [False, True])
 def test_an_https_url_of_a_public_host_is_fine(url: str, loopback: bool) -> None:
     assert url_fault(url, loopback=loopback) is None
 
 
-@pytest.mark.parametrize(("url", "reason"), FAULTS)
-@pytest.mark.parametrize("loopback", [False, True])
+@each_case(("url", "reason"), FAULTS)
+@each_case("loopback", [False, True])
 def test_what_is_wrong_with_a_url_is_said(url: str, reason: str, loopback: bool) -> None:
     fault = url_fault(url, loopback=loopback)
     assert fault is not None
@@ -195,13 +196,13 @@ def test_what_is_wrong_with_a_url_is_said(url: str, reason: str, loopback: bool)
     assert not fault.endswith(".")
 
 
-@pytest.mark.parametrize("url", ON_THIS_MACHINE)
+@each_case("url", ON_THIS_MACHINE)
 def test_this_machine_is_allowed_only_where_the_home_says_so(url: str) -> None:
     assert url_fault(url, loopback=True) is None
     assert url_fault(url, loopback=False) is not None
 
 
-@pytest.mark.parametrize(
+@each_case(
     "url",
     [
         "http://example.com/",
@@ -211,13 +212,13 @@ def test_this_machine_is_allowed_only_where_the_home_says_so(url: str) -> None:
         "http://[::ffff:127.0.0.1]/",
     ],
 )
-@pytest.mark.parametrize("loopback", [False, True])
+@each_case("loopback", [False, True])
 def test_plain_http_never_leaves_this_machine(url: str, loopback: bool) -> None:
     assert "scheme must be https" in (url_fault(url, loopback=loopback) or "")
 
 
-@pytest.mark.parametrize("address", REFUSED_ADDRESSES)
-@pytest.mark.parametrize("loopback", [False, True])
+@each_case("address", REFUSED_ADDRESSES)
+@each_case("loopback", [False, True])
 def test_a_url_cannot_name_an_address_that_is_refused(address: str, loopback: bool) -> None:
     host = f"[{address}]" if ":" in address else address
     assert url_fault(f"https://{host}/", loopback=loopback) is not None
@@ -242,7 +243,7 @@ def test_a_url_that_is_taken_apart_is_the_sum_of_its_parts(rest: str) -> None:
     assert (parts.host, parts.port) == ("example.com", 443)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("url", "authority", "target"),
     [
         ("https://Example.com", "Example.com", "/"),
@@ -256,7 +257,7 @@ def test_only_an_empty_path_is_added_to(url: str, authority: str, target: str) -
     assert (parts.authority, parts.target) == (authority, target)
 
 
-@pytest.mark.parametrize("address", PUBLIC_ADDRESSES)
+@each_case("address", PUBLIC_ADDRESSES)
 def test_public_addresses_are_allowed_in_every_home(address: str) -> None:
     for policy in (PUBLIC, EMBEDDED):
         ((family, text),) = resolved("receiver.example", policy, address)
@@ -264,22 +265,22 @@ def test_public_addresses_are_allowed_in_every_home(address: str) -> None:
         assert family == (socket.AF_INET6 if ":" in address else socket.AF_INET)
 
 
-@pytest.mark.parametrize("address", LOOPBACK_ADDRESSES)
+@each_case("address", LOOPBACK_ADDRESSES)
 def test_loopback_addresses_are_allowed_only_where_the_policy_says_so(address: str) -> None:
     assert [text for _, text in resolved("receiver.example", EMBEDDED, address)] == [address]
     with pytest.raises(AddressRefused):
         resolved("receiver.example", PUBLIC, address)
 
 
-@pytest.mark.parametrize("address", REFUSED_ADDRESSES)
-@pytest.mark.parametrize("policy", [PUBLIC, EMBEDDED])
+@each_case("address", REFUSED_ADDRESSES)
+@each_case("policy", [PUBLIC, EMBEDDED])
 def test_all_other_addresses_are_refused(address: str, policy: AddressPolicy) -> None:
     with pytest.raises(AddressRefused) as refused:
         resolved("receiver.example", policy, address)
     assert address not in str(refused.value)
 
 
-@pytest.mark.parametrize("addresses", [("8.8.8.8", "10.0.0.1"), ("fd00::1", "2606:4700::1111")])
+@each_case("addresses", [("8.8.8.8", "10.0.0.1"), ("fd00::1", "2606:4700::1111")])
 def test_one_refused_address_refuses_the_host(addresses: tuple[str, ...]) -> None:
     with pytest.raises(AddressRefused):
         resolved("rebinding.example", PUBLIC, *addresses)
@@ -297,7 +298,7 @@ def test_a_policy_without_public_addresses_allows_this_machine_alone() -> None:
         resolved("receiver.example", here, "8.8.8.8")
 
 
-@pytest.mark.parametrize("host", ["localhost", "LocalHost", "hooks.localhost"])
+@each_case("host", ["localhost", "LocalHost", "hooks.localhost"])
 def test_no_name_server_is_asked_about_localhost(host: str) -> None:
     # Were it asked, it would answer with a public address.
     assert [text for _, text in resolved(host, EMBEDDED, "8.8.8.8")] == ["127.0.0.1", "::1"]
@@ -305,7 +306,7 @@ def test_no_name_server_is_asked_about_localhost(host: str) -> None:
         resolved(host, PUBLIC, "8.8.8.8")
 
 
-@pytest.mark.parametrize("host", ["10.0.0.1", "::ffff:10.0.0.1"])
+@each_case("host", ["10.0.0.1", "::ffff:10.0.0.1"])
 def test_no_name_server_is_asked_about_an_address(host: str) -> None:
     with pytest.raises(AddressRefused):
         resolved(host, PUBLIC, "8.8.8.8")

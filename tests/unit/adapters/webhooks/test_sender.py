@@ -26,6 +26,9 @@ from payments_sandbox.adapters.webhooks.exchange import (
 from payments_sandbox.adapters.webhooks.sender import HttpSender
 from payments_sandbox.domain.webhook_urls import UrlFault, split_url
 from payments_sandbox.services.ports import Post, Reply
+from tests.doubles.ports import FrozenClock
+from tests.each_case import each_case
+from tests.virtual_time.event_loop import run_virtually
 
 ORIGIN = Origin("https", "receiver.example", 443)
 URL = "https://receiver.example/hook"
@@ -125,7 +128,7 @@ def test_path_and_query_go_out_byte_for_byte(rest: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_case(
     "header",
     [
         ("host", "inner"),
@@ -144,13 +147,13 @@ def test_headers_that_no_caller_may_give_are_the_callers_error(header: tuple[str
         sent(post_of(URL, headers=[header]), lookup=never)
 
 
-@pytest.mark.parametrize("url", ["/hook", "https://receiver.example/a b", "https://0x7f.1/", "ftp://a/"])
+@each_case("url", ["/hook", "https://receiver.example/a b", "https://0x7f.1/", "ftp://a/"])
 def test_a_url_that_was_never_checked_is_the_callers_error(url: str) -> None:
     with pytest.raises(UrlFault):
         sent(post_of(url), lookup=never)
 
 
-@pytest.mark.parametrize("answer", SAMPLES)
+@each_case("answer", SAMPLES)
 def test_an_answer_is_the_same_however_it_is_cut_into_pieces(answer: bytes) -> None:
     whole, reusable, written = received([answer])
     assert written.endswith(b"\r\n\r\n" + BODY)
@@ -170,7 +173,7 @@ def test_statuses_headers_and_bodies_are_read() -> None:
     assert (answer.status, answer.body_start, reusable) == (200, "until the end", False)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "answer",
     [
         OK[:-1],  # cut
@@ -185,7 +188,7 @@ def test_a_status_counts_whatever_becomes_of_the_body_but_the_connection_is_done
     assert reusable is False
 
 
-@pytest.mark.parametrize(
+@each_case(
     "garbage",
     [
         b"SSH-2.0-OpenSSH_9.9\r\n",
@@ -217,7 +220,7 @@ def test_a_garbled_greeting_is_seen_before_the_connection_ends() -> None:
         reader.feed_data(b"SSH-2.0-OpenSSH_9.9\r\n")
         connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, Wire()), 0)
         request = request_of(split_url(URL), post, keep_alive=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(MalformedResponse):
                 await exchange(connection, request, post.chunks, 0, answer)
 
@@ -323,7 +326,7 @@ def test_every_failure_has_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
         assert word in (Reply.__doc__ or "")
 
 
-def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any], *, timeout_s: float = 10) -> Any:
+def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any]) -> Any:
     """What connecting to these addresses, of which each has its outcome, comes to: the address, or the error."""
     tried: list[str] = []
 
@@ -339,7 +342,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any], *, time
 
     async def run() -> Any:
         found = [(cast(Any, 0), address) for address in outcomes]
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        deadline = asyncio.get_running_loop().time() + 10
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await connect(ORIGIN, found, ssl.create_default_context(), deadline=deadline)
@@ -348,7 +351,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any], *, time
         return connection.reader, tried
 
     monkeypatch.setattr(asyncio, "open_connection", open_connection)
-    return asyncio.run(run())
+    return run_virtually(run(), FrozenClock())
 
 
 def test_addresses_are_tried_in_turn_until_one_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +362,7 @@ def test_addresses_are_tried_in_turn_until_one_answers(monkeypatch: pytest.Monke
 def test_an_address_that_swallows_everything_leaves_time_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert connected(monkeypatch, {"a": "hang", "b": "fine"}, timeout_s=0.2)[0] == "b"
+    assert connected(monkeypatch, {"a": "hang", "b": "fine"})[0] == "b"
 
 
 def test_of_several_failures_the_telling_one_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
