@@ -31,7 +31,7 @@ run: environment-run ## start the sandbox; PORT=8080 DB=/path/file.db HOST=127.0
 	@exec $(PY) -m payments_sandbox.entrypoints.cli serve $(call said,HOST,--host) $(call said,PORT,--port) $(call said,DB,--db)
 
 # conftest.py says which tests share a worker. In their order, as the slow ones come first.
-XDIST := -n auto --maxprocesses=8 --dist=loadgroup --no-loadscope-reorder
+XDIST := -n auto --maxprocesses=8 --dist=loadscope --no-loadscope-reorder
 .PHONY: test
 test: environment-dev environment-emulator environment-lambda test-typescript ## run every test; PYTEST_ARGS='-k refund -x' narrows the run
 	@$(PYTEST) $(XDIST) --durations=10 $(call said,JUNIT,--junitxml) $(COVERAGE_ARGS) $(PYTEST_ARGS)
@@ -48,10 +48,9 @@ quick: environment-dev ## the inner loop, in less than a minute: format, lint, t
 explore: environment-dev environment-emulator environment-lambda ## property tests and fuzzing from random seeds: MINUTES=60, or SEED=7391 ROUNDS=1
 	@$(PY) -m tests.explore $(call said,MINUTES,--minutes) $(call said,ROUNDS,--rounds) $(call said,SEED,--seed) $(XDIST) $(ARGS)
 
-# Two groups: the tests on one emulator, fuzzing on another.
 .PHONY: e2e
 e2e: environment-dev environment-emulator ## apply the Pulumi program to an emulator of AWS, test and fuzz what it deployed
-	@$(PYTEST) -n 2 --dist=loadgroup $(PYTEST_ARGS) tests/e2e/aws
+	@$(PYTEST) $(XDIST) -m deployed $(PYTEST_ARGS) tests/e2e
 
 .PHONY: parity
 parity: environment-dev environment-emulator ## compare both homes and rewrite docs/parity.md

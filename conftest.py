@@ -1,14 +1,28 @@
-"""How random the tests are: not at all, unless `make explore` asks.
+"""How random the tests are, and which of them share a worker.
 
 Hypothesis draws the same examples in every run, so a red test is red on every machine. Neither profile measures time: a
 slow machine fails no test. `make explore` runs the same tests, with the same number of examples, from a random seed.
 """
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]  # it has no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+
+DEPLOYED: Final = "deployed"
+ON_DEPLOYED: Final = re.compile(r"[\[-]deployed[\]-]")
+"""In the id of a test, the parameter of the `sandbox` fixture in `tests/e2e/conftest.py`."""
+DEPLOYED_FUZZING: Final = "tests/e2e/aws/test_fuzz.py"
+"""It has a deployment of its own, as it takes as long as many other tests."""
+
+LONGEST_FIRST: Final = (
+    DEPLOYED,
+    DEPLOYED_FUZZING,
+    "tests/e2e/test_fuzz.py",
+    "tests/e2e/test_webhook_kill.py",
+)
 
 settings.register_profile(
     "fixed",
@@ -22,14 +36,27 @@ settings.register_profile("explore", settings.get_profile("fixed"), derandomize=
 settings.load_profile("fixed")
 
 
-class FilesAndGroups(LoadGroupScheduling):  # type: ignore[misc]
-    """Gives the tests of one `xdist_group`, or else of one file, to one worker, so that it starts once what they share."""
+class ByFileAndDeployment(LoadScopeScheduling):  # type: ignore[misc]
+    """Distributes whole scopes, so that a worker starts once what their tests share."""
 
     def _split_scope(self, nodeid: str) -> str:
-        group: str = super()._split_scope(nodeid)
-        return nodeid.partition("::")[0] if group == nodeid else group
+        return scope_of(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadGroupScheduling:
-    return FilesAndGroups(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """For `pytest -n`."""
+    return ByFileAndDeployment(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest scopes first: one that started last would be waited for alone."""
+    rank = {scope: number for number, scope in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(scope_of(item.nodeid), len(rank)))
+
+
+def scope_of(nodeid: str) -> str:
+    """What shares a worker: the tests of a file, or all tests on the deployed sandbox, which takes 20 s to start."""
+    file, _, test = nodeid.partition("::")
+    return DEPLOYED if file != DEPLOYED_FUZZING and ON_DEPLOYED.search(test) else file
