@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain import postings
@@ -305,7 +305,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 1000), steps)
 def test_no_order_of_operations_breaks_the_invariant(
     authorized: int, order: list[tuple[str, int | None]]

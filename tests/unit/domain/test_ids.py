@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.ids import (
@@ -37,13 +37,11 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
-@settings(deadline=None)
 @given(identities)
 def test_one_key_always_makes_the_same_entry(identity: tuple[str, str, str]) -> None:
     assert identify_entry(LEDGER_SECRET, *identity) == identify_entry(LEDGER_SECRET, *identity)
 
 
-@settings(deadline=None)
 @given(identities, identities)
 def test_entries_differ_when_account_operation_or_key_does(
     one: tuple[str, str, str], other: tuple[str, str, str]
@@ -67,7 +65,6 @@ def test_parts_of_an_identity_cannot_run_into_each_other() -> None:
     )
 
 
-@settings(deadline=None)
 @given(identities)
 def test_an_identity_has_the_shapes_of_its_network_fields(identity: tuple[str, str, str]) -> None:
     made = identify_entry(LEDGER_SECRET, *identity)
@@ -171,7 +168,6 @@ def test_the_acquirer_reference_ends_in_its_check_digit(at: str, film_locator: s
     assert acquirer_reference(ms(at), film_locator) == reference
 
 
-@settings(deadline=None)
 @given(identities, st.integers(0, 4_000_000_000_000))
 def test_every_acquirer_reference_has_23_digits_that_pass_the_luhn_check(
     identity: tuple[str, str, str], at_ms: int

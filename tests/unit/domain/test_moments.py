@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain import moments
@@ -38,13 +38,11 @@ def test_a_moment_is_written_in_utc_to_the_millisecond(at_ms: int, text: str) ->
     assert parse_moment(text) == at_ms
 
 
-@settings(deadline=None)
 @given(in_range)
 def test_a_moment_survives_being_written_and_read(at_ms: int) -> None:
     assert parse_moment(format_moment(at_ms)) == at_ms
 
 
-@settings(deadline=None)
 @given(st.lists(in_range | st.integers(0, 5000), min_size=2, max_size=8))
 def test_what_was_written_before_leaves_no_trace(many: list[int]) -> None:
     written = [format_moment(at_ms) for at_ms in many]
@@ -87,7 +85,6 @@ def test_every_form_of_rfc_3339_is_read(text: str, at_ms: int) -> None:
     assert parse_moment(text) == at_ms
 
 
-@settings(deadline=None)
 @given(
     # A day off each end, so that no offset leads outside the years that there are.
     at_ms=st.integers(YEAR_1_MS + DAY_MS, YEAR_9999_END_MS - DAY_MS),
@@ -180,7 +177,6 @@ def test_days_that_there_are_not_are_refused_in_words_of_our_own(text: str) -> N
         parse_moment(text)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_makes_reading_fail_in_another_way(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
 """Amounts are integers of the minor unit, and are written with the currency's own number of decimals."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS, format_amount
@@ -31,7 +31,6 @@ def test_an_amount_is_written_in_the_major_unit(amount: int, currency: str, text
     assert format_amount(amount, currency) == text
 
 
-@settings(deadline=None)
 @given(amount=st.integers(-AMOUNT_MAX, AMOUNT_MAX), currency=st.sampled_from(sorted(EXPONENTS)))
 def test_the_written_amount_holds_every_minor_unit(amount: int, currency: str) -> None:
     number, _, code = format_amount(amount, currency).partition(" ")

@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.errors import FieldError, InvalidSimulation
@@ -455,7 +455,6 @@ def test_an_item_that_is_unknown_or_repeats_another_is_refused_by_its_place(text
     )
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from(string.digits + "QXZ"), min_size=4, max_size=40), st.integers(0, 3))
 def test_a_refusal_never_repeats_what_was_sent(secret: str, items_before: int) -> None:
     text = "; ".join([*["cvc=N", "avs=Y", "risk=normal"][:items_before], secret])
@@ -480,7 +479,6 @@ checks = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(outcomes | st.none(), checks, st.randoms(use_true_random=False), st.data())
 def test_every_sentence_of_the_grammar_is_understood_and_its_rule_says_the_same(
     outcome: str | None, wanted: dict[str, str], shuffle: Any, data: st.DataObject

@@ -94,7 +94,7 @@ def test_a_new_ledger_whose_clock_is_behind_is_followed_too(world: World) -> Non
     assert world.poll() == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(0, 70), st.integers(0, 3_000), st.lists(st.integers(0, 4_999), max_size=3)),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.authorization import VALIDITY_MS, Authorization, Movement, Totals
@@ -166,7 +166,6 @@ requests = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(requests, requests)
 def test_two_requests_are_the_same_exactly_when_no_field_differs(
     one: dict[str, Any], other: dict[str, Any]
@@ -175,7 +174,6 @@ def test_two_requests_are_the_same_exactly_when_no_field_differs(
     assert differing(one, other) == differing(other, one)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=8))
 def test_a_pointer_leads_back_to_the_name(name: str) -> None:
     escaped = entries.escape_name(name)

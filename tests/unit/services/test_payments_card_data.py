@@ -143,7 +143,7 @@ def cards_and_texts(draw: st.DrawFn) -> tuple[str, str]:
     return number, draw(st.text(max_size=30) | st.just(hidden))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(cards_and_texts(), st.sampled_from(["holder", "address", "reference", "metadata", "name"]))
 def test_no_stored_record_holds_the_card_number(number_and_text: tuple[str, str], place: str) -> None:
     number, text = number_and_text
@@ -184,7 +184,6 @@ def test_no_stored_record_holds_the_card_number(number_and_text: tuple[str, str]
         }
 
 
-@settings(deadline=None)
 @given(st.from_regex(r"[0-9]{3}", fullmatch=True), st.from_regex(r"[0-9]{3}", fullmatch=True))
 def test_what_is_kept_does_not_depend_on_the_cvc_so_not_even_its_hash_is(one: str, other: str) -> None:
     kept = []

@@ -365,7 +365,7 @@ SCHEMAS = {
 }
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     number=st.sampled_from(
         ["4242424242424242", DECLINED_NUMBER, CAPTURE_DECLINED_NUMBER, "9999999999999999"]

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
@@ -321,7 +321,6 @@ def test_without_a_filter_a_page_costs_one_read() -> None:
 # --- cursors -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**15 - 1), st.from_regex(r"[a-z]{3,4}_[0-9a-f]{26}", fullmatch=True))
 def test_a_cursor_is_the_place_that_it_was_made_of(at_ms: int, record_id: str) -> None:
     cursor = encode_cursor(Position(at_ms, record_id))
@@ -374,7 +373,6 @@ def test_what_no_listing_gave_is_no_cursor(ports: Ports, cursor: str) -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(), max_size=60) | st.binary(max_size=40).map(raw))
 def test_no_text_makes_a_cursor_fail_in_another_way(cursor: str) -> None:
     try:

@@ -4,7 +4,7 @@ import itertools
 from weakref import WeakSet
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.adapters.system.limiter import SECOND_NS, TokenBucketLimiter
@@ -113,7 +113,6 @@ def test_a_key_on_another_plan_is_counted_by_its_plan(ticker: Ticker) -> None:
     assert (quota.policy, quota.limit, quota.window_s, quota.remaining) == ("demo", 5, 10, 4)
 
 
-@settings(deadline=None)
 @given(
     requests=st.integers(1, 200),
     window_s=st.integers(1, 120),

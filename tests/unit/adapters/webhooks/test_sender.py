@@ -10,7 +10,7 @@ from unittest.mock import AsyncMock
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.adapters.webhooks import connections
@@ -227,7 +227,6 @@ def test_a_garbled_greeting_is_seen_before_the_connection_ends() -> None:
     asyncio.run(run())
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=200),
