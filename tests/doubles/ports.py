@@ -7,7 +7,7 @@ from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
 from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import RecentPrincipals
 from payments_sandbox.domain.plans import PLANS
-from payments_sandbox.services.ports import Ports, Store
+from payments_sandbox.services.ports import Limits, Ports, Store
 from tests.doubles.memory_store import MemoryStore
 
 LEDGER_SECRET = bytes(range(32))
@@ -47,8 +47,10 @@ class OpenBox:
         return bytes.fromhex(sealed)
 
 
-def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> Ports:
-    """Ports for a test: in memory, at `NOW_MS`, unless given otherwise."""
+def make_ports(
+    store: Store | None = None, clock: FrozenClock | None = None, limits: Limits | None = None
+) -> Ports:
+    """Ports for a test: in memory, at `NOW_MS`, with the usual limits, unless given otherwise."""
     clock = clock or FrozenClock()
     return Ports(
         store=store or MemoryStore(),
@@ -58,6 +60,7 @@ def make_ports(store: Store | None = None, clock: FrozenClock | None = None) -> 
         principals=RecentPrincipals(clock),
         secret_box=OpenBox(),
         ledger_secret=LEDGER_SECRET,
+        limits=limits or Limits(),
         loopback_webhooks=True,
         packer=Iso8583Packer(),
     )

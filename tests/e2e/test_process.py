@@ -334,7 +334,7 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path, stack: ExitStack) -> None:
+def test_the_wheel_holds_the_contract_and_serves_a_payment(installed: Path, tmp_path: Path, stack: ExitStack) -> None:
     contract = installed / "payments_sandbox" / "openapi" / "payments.yaml"
     assert contract.read_bytes() == (ROOT / "openapi" / "payments.yaml").read_bytes()
     command = installed / "bin" / "payments-sandbox"
@@ -348,6 +348,9 @@ def test_the_wheel_holds_the_contract_and_serves(installed: Path, tmp_path: Path
     client = stack.enter_context(Client(server.url))
     assert accepted(client.get("/v1/health"), 200)["status"] == "ok"
     assert client.get("/openapi.yaml").status_code == 200
+    authorized = accepted(client.authorize(1051), 201)
+    captured = accepted(client.capture(authorized["transaction_id"], amount=1000), 201)
+    assert (captured["status"], captured["balance"]["captured_amount"]) == ("succeeded", 1000)
 
 
 @pytest.mark.slow

@@ -20,8 +20,7 @@ from payments_sandbox.adapters.dynamodb.client import create_client
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.sqlite.store import SqliteStore
-from payments_sandbox.services import settlements
-from payments_sandbox.services.ports import Index, Ports, Record, Store
+from payments_sandbox.services.ports import Index, Limits, Ports, Record, Store
 from payments_sandbox.services.settlement_records import LINES, SETTLEMENT, line_record_id, settlement_of
 from payments_sandbox.services.settlements import settle_on_demand
 from payments_sandbox.workers.settlement import SettlementTasks
@@ -39,11 +38,8 @@ Ledger = Mapping[str, Record]
 _tables = count(1)
 
 
-@pytest.fixture(autouse=True)
-def _small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few entries take several writes, and several settlements."""
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 3)
-    monkeypatch.setattr(settlements, "LINE_RECORDS_MAX", 2)
+SMALL_SETS = Limits(settlement_lines_per_record=3, settlement_line_records_max=2)
+"""So that a few entries take several writes, and several settlements."""
 
 
 def trade(ports: Ports, *, days: int = 2) -> None:
@@ -147,7 +143,7 @@ class Ground:
     fresh: Callable[[], Store]
 
     def ports(self, store: Store) -> Ports:
-        return make_ports(store, self.clock)
+        return make_ports(store, self.clock, SMALL_SETS)
 
 
 def undisturbed(ground: Ground, drive: Callable[[Ports], None]) -> tuple[Ledger, int]:
@@ -183,7 +179,7 @@ def differences(one: Ledger, other: Ledger) -> list[str]:
 def memory_ground() -> Iterator[Ground]:
     clock = FrozenClock(NOW_MS)
     traded = MemoryStore()
-    trade(make_ports(traded, clock))
+    trade(make_ports(traded, clock, SMALL_SETS))
 
     def fresh() -> Store:
         store = MemoryStore()
@@ -198,7 +194,7 @@ def sqlite_ground(folder: Path) -> Iterator[Ground]:
     clock = FrozenClock(NOW_MS)
     template = folder / "template.db"
     traded = SqliteStore(template)
-    trade(make_ports(traded, clock))
+    trade(make_ports(traded, clock, SMALL_SETS))
     traded.close()
     files = iter(range(1_000_000))
 
@@ -217,7 +213,7 @@ def dynamodb_ground() -> Iterator[Ground]:
         clock = FrozenClock(NOW_MS)
         template = MemoryStore()
         # One day is enough for several writes, and moto takes its time for each.
-        trade(make_ports(template, clock), days=1)
+        trade(make_ports(template, clock, SMALL_SETS), days=1)
 
         names: list[str] = []
 

@@ -20,7 +20,6 @@ import boto3
 import pytest
 from moto import mock_aws
 
-# Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
 from payments_sandbox import bootstrap  # noqa: F401
 from payments_sandbox.adapters.dynamodb.client import create_client
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
@@ -29,10 +28,11 @@ from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.domain import errors
 from payments_sandbox.domain.errors import AccountBusy, StoreUnavailable
 from payments_sandbox.domain.moments import DAY_MS, HOUR_MS
-from payments_sandbox.services import settlements
 from payments_sandbox.services.accounts import create_account
 from payments_sandbox.services.controls import change_controls
-from payments_sandbox.services.ports import Ports
+
+# Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
+from payments_sandbox.services.ports import Limits, Ports
 from payments_sandbox.services.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.workers import settlement as worker
@@ -298,9 +298,10 @@ def test_an_execution_that_cannot_tell_what_is_due_fails_and_says_why(machine: M
 
 
 def test_an_account_that_takes_longer_than_an_invocation_is_gone_on_with(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine,
 ) -> None:
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
+    tasks = SettlementTasks(replace(machine.ports, limits=Limits(settlement_lines_per_record=2)))
+    machine.function = lambda event, context: tasks.run(event, context.get_remaining_time_in_millis)
     captured = sorted(machine.pay("acct_one", f"p-{number}") for number in range(9))
     machine.clock.advance(days=1)
     machine.context = lambda: Context(steps=1)

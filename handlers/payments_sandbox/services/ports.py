@@ -383,6 +383,24 @@ class MessagePacker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one record, atomic write or read of a larger task holds."""
+
+    settlement_lines_per_record: int = WRITES_MAX - 2
+    """With the settlement and the lines' own record, as many entries as one atomic write takes."""
+    settlement_line_records_max: int = IDS_MAX
+    """As many as one read of the ledger fetches."""
+    snapshot_records_max: int = 10_000
+    """How many records a snapshot can hold: what can be copied while a request waits."""
+    snapshot_chunk_bytes_max: int = 250_000
+    """How much JSON a chunk holds, unless a single record is larger."""
+    snapshot_writes: int = WRITES_MAX
+    """How many records of a snapshot one atomic write copies."""
+    world_page: int = 500
+    """How many records one read of an account's world fetches."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """All ports, as the services receive them.
 
@@ -420,6 +438,7 @@ class Ports:
     cutoff_minutes: int = 0
     cache_lag_ms: int = 0
     request_budget_s: int = 50
+    limits: Limits = Limits()
     key_registry: ApiKeyRegistry | None = None
     demo_api_key: str = field(default="", repr=False)
     packer: MessagePacker = field(default=None)  # type: ignore[assignment]

@@ -22,15 +22,6 @@ LINES: Final = "settlement_lines"
 COMPLETED: Final = "settlement_completed"
 """The kinds of a settlement's records: itself, lines of it, and what tells of its completion, which is an event."""
 
-LINES_PER_RECORD: Final = 98
-"""With the settlement and the lines' own record, as many entries as one atomic write takes."""
-
-LINE_RECORDS_MAX: Final = 100
-"""As many as one read of the ledger fetches."""
-
-LINES_MAX: Final = LINES_PER_RECORD * LINE_RECORDS_MAX
-"""How many entries a settlement holds; a busier day makes several."""
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:

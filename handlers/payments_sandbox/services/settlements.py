@@ -30,8 +30,6 @@ from payments_sandbox.services.ports import Committed, Index, Ports, Record, Upd
 from payments_sandbox.services.representations import render_settlement
 from payments_sandbox.services.settlement_records import (
     COMPLETED,
-    LINE_RECORDS_MAX,
-    LINES_PER_RECORD,
     SETTLEMENT,
     Batch,
     Settlement,
@@ -190,7 +188,7 @@ class _Gathering:
             together = waiting.setdefault(data_of(entry)["currency"], [])
             together.append(entry)
             # The same entries share a record of lines whenever this is begun anew: those that were written left full.
-            if len(together) == LINES_PER_RECORD:
+            if len(together) == self._ports.limits.settlement_lines_per_record:
                 if not self._write(together):
                     return False
                 together.clear()
@@ -210,7 +208,7 @@ class _Gathering:
         """Settle these entries, of one currency; answers False when one of the records has moved on."""
         currency = data_of(together[0])["currency"]
         settlement = self._growing.get(currency)
-        if settlement is None or settlement.data["line_records"] == LINE_RECORDS_MAX:
+        if settlement is None or self._is_full(settlement):
             settlement = self._open(currency)
         grown, lines = with_lines(settlement, self._lines(together))
         settled = [
@@ -235,9 +233,14 @@ class _Gathering:
             (record,) = self._ports.store.get([identity.id])
             if record is None:
                 return new_record(batch, currency, identity)
-            if not record.data["completed"] and record.data["line_records"] < LINE_RECORDS_MAX:
+            if not record.data["completed"] and not self._is_full(record):
                 return record
         raise AssertionError("counting has no end")
+
+    def _is_full(self, settlement: Record) -> bool:
+        """Whether it holds as many entries as a settlement can; a busier day makes several."""
+        line_records: int = settlement.data["line_records"]
+        return line_records >= self._ports.limits.settlement_line_records_max
 
     def _lines(self, together: Sequence[Record]) -> list[Line]:
         """The entries' lines. One without a reference of its own has its authorization's."""

@@ -35,12 +35,6 @@ CHUNK: Final = "snapshot_chunk"
 SNAPSHOTS_MAX: Final = 20
 """How many snapshots an account can have."""
 
-RECORDS_MAX: Final = 10_000
-"""How many records a snapshot can hold: what can be copied while a request waits."""
-
-CHUNK_BYTES_MAX: Final = 250_000
-"""How much JSON a chunk holds, unless a single record is larger: an item of DynamoDB holds 400 KB."""
-
 ABANDONED_MS: Final = 15 * MINUTE_MS
 """After so long a snapshot that is still being taken is not: whoever took it has died."""
 
@@ -50,7 +44,6 @@ _DELETING: Final = "deleting"
 _DELETED: Final = "deleted"
 
 _PREFIX: Final = "snap_"
-_WRITES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +86,13 @@ async def take_snapshot(ports: Ports, account_id: str, *, name: str | None) -> S
     )
     ports.ledger.insert(header)
     count = chunks = 0
-    for records in _chunked(read_world(ports, account_id)):
+    for records in _chunked(read_world(ports, account_id), ports.limits.snapshot_chunk_bytes_max):
         count += len(records)
-        if count > RECORDS_MAX:
+        if count > ports.limits.snapshot_records_max:
             _empty(ports, header)
             raise SnapshotTooLarge(
-                f"A snapshot holds at most {RECORDS_MAX} records, of which an authorization is one and each of its entries "
-                "another."
+                f"A snapshot holds at most {ports.limits.snapshot_records_max} records, of which an authorization is "
+                "one and each of its entries another."
             )
         ports.ledger.insert(_chunk(header, chunks, records))
         chunks += 1
@@ -184,8 +177,9 @@ async def _copy(ports: Ports, header: Record, account_id: str, scope: str) -> No
     for number in range(header.data["chunks"]):
         (chunk,) = ports.ledger.get([_chunk_id(header.id, number)])
         records = _copy_records(chunk, account_id)
-        for start in range(0, len(records), _WRITES):
-            written = store.commit(records[start : start + _WRITES], [])
+        writes = ports.limits.snapshot_writes
+        for start in range(0, len(records), writes):
+            written = store.commit(records[start : start + writes], [])
             assert isinstance(written, Committed), "nobody else writes in a scope that is new"
         await asyncio.sleep(0)
 
@@ -204,14 +198,14 @@ def _controls_of(ports: Ports, header: Record, scope: str, *, generation: int) -
     )
 
 
-def _chunked(records: Iterator[Record]) -> Iterator[list[dict[str, Any]]]:
+def _chunked(records: Iterator[Record], bytes_max: int) -> Iterator[list[dict[str, Any]]]:
     """The records as they are kept, in lists of bounded size; at least one, which may be empty."""
     chunk: list[dict[str, Any]] = []
     size = 0
     for record in records:
         kept = to_data(record)
         length = len(json.dumps(kept, ensure_ascii=False).encode())
-        if chunk and size + length > CHUNK_BYTES_MAX:
+        if chunk and size + length > bytes_max:
             yield chunk
             chunk, size = [], 0
         chunk.append(kept)

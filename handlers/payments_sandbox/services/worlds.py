@@ -22,7 +22,7 @@ from payments_sandbox.services.accounts import Account, NewApiKey, create_contro
 from payments_sandbox.services.controls import Controls, first_record, get_controls
 from payments_sandbox.services.entries import AUTHORIZATION
 from payments_sandbox.services.events import COPIED, is_event
-from payments_sandbox.services.ports import Index, Ports, Position, Record, Update
+from payments_sandbox.services.ports import IDS_MAX, Index, Ports, Position, Record, Update
 from payments_sandbox.services.scopes import SCOPE_LENGTH, scope_of
 from payments_sandbox.services.seeds import NAMESPACE
 from payments_sandbox.services.webhook_delivery_records import KIND as DELIVERY
@@ -43,8 +43,6 @@ ATTACHED: Final[Mapping[str, Callable[[Record], Sequence[str]]]] = {
 }
 """Kind of a record to the ids of those that belong to it and are listed nowhere else, or come with it."""
 
-_PAGE: Final = 500
-_IDS: Final = 100
 
 Json = dict[str, Any]
 
@@ -123,8 +121,8 @@ def retire(ports: Ports, stored: Record) -> None:
 def _attached(ports: Ports, record: Record) -> Iterator[Record]:
     attached = ATTACHED.get(record.kind)
     ids = [] if attached is None else attached(record)
-    for start in range(0, len(ids), _IDS):
-        for found in ports.store.get(ids[start : start + _IDS]):
+    for start in range(0, len(ids), IDS_MAX):
+        for found in ports.store.get(ids[start : start + IDS_MAX]):
             assert found is not None, "it is written in one atomic write with what lists it"
             yield found
 
@@ -132,7 +130,7 @@ def _attached(ports: Ports, record: Record) -> Iterator[Record]:
 def _pages(ports: Ports, index: Index, key: str) -> Iterator[Record]:
     after: Position | None = None
     while True:
-        page = ports.store.page(index, key, after=after, limit=_PAGE)
+        page = ports.store.page(index, key, after=after, limit=ports.limits.world_page)
         yield from page.records
         if page.next is None:
             return

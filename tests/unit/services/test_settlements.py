@@ -20,9 +20,19 @@ from payments_sandbox.services.accounts import create_account
 from payments_sandbox.services.controls import get_controls, with_controls
 from payments_sandbox.services.due_work import WORK, do_due_work
 from payments_sandbox.services.events import Event, list_events
-from payments_sandbox.services.ports import CommitResult, Index, Ports, Record, Stale, Update
+from payments_sandbox.services.ports import (
+    IDS_MAX,
+    WRITES_MAX,
+    CommitResult,
+    Index,
+    Limits,
+    Ports,
+    Record,
+    Stale,
+    Update,
+)
 from payments_sandbox.services.representations import render_settlement, render_transaction
-from payments_sandbox.services.settlement_records import LINES_MAX, Settlement
+from payments_sandbox.services.settlement_records import Settlement
 from payments_sandbox.services.settlement_reports import get_report
 from payments_sandbox.services.settlement_schedule import change_schedule, get_schedule
 from payments_sandbox.services.settlements import get_settlement, list_settlements, settle_on_demand
@@ -262,10 +272,10 @@ def test_a_line_names_the_entry_and_the_merchants_reference_for_it(ports: Ports,
 
 
 def test_a_busy_day_makes_several_settlements(
-    ports: Ports, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    clock: FrozenClock,
 ) -> None:
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 3)
-    monkeypatch.setattr(settlements, "LINE_RECORDS_MAX", 2)
+    few = Limits(settlement_lines_per_record=3, settlement_line_records_max=2)
+    ports = make_ports(clock=clock, limits=few)
     captured = [pay(ports, f"p-{number}", 100 + number) for number in range(14)]
     clock.advance(days=1)
     assert len(do_everything_due(ports, ACCOUNT)) == 1
@@ -276,8 +286,10 @@ def test_a_busy_day_makes_several_settlements(
 
 
 def test_a_settlement_holds_as_many_lines_as_one_atomic_write_and_one_read_allow() -> None:
-    assert settlement_records.LINES_PER_RECORD + 2 == 100
-    assert LINES_MAX == 9_800
+    limits = Limits()
+    assert limits.settlement_lines_per_record + 2 == WRITES_MAX
+    assert limits.settlement_line_records_max == IDS_MAX
+    assert limits.settlement_lines_per_record * limits.settlement_line_records_max == 9_800
 
 
 def test_a_thousand_entries_take_a_write_for_every_98_of_them_and_few_reads(clock: FrozenClock) -> None:
@@ -372,9 +384,9 @@ def test_settling_on_demand_completes_what_was_begun(clock: FrozenClock) -> None
 
 
 def test_a_request_whose_time_is_over_answers_what_it_began_and_a_repeat_goes_on(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
+    ports: Ports,
 ) -> None:
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
+    ports = replace(ports, limits=Limits(settlement_lines_per_record=2))
     captured = [pay(ports, f"p-{number}") for number in range(7)]
     hasty = replace(ports, request_budget_s=0)
     counts = []
@@ -403,10 +415,10 @@ def test_whoever_loses_a_race_settles_what_is_left(clock: FrozenClock) -> None:
 
 
 def test_whoever_finds_the_settlement_completed_opens_another(
-    clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+    clock: FrozenClock,
 ) -> None:
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
-    ports = make_ports(MemoryStore(), clock)
+    two = Limits(settlement_lines_per_record=2)
+    ports = make_ports(MemoryStore(), clock, two)
     captured = [pay(ports, f"p-{number}") for number in range(4)]
 
     others = ports

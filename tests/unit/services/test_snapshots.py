@@ -31,7 +31,7 @@ from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authe
 from payments_sandbox.services.controls import account_ports, change_controls, get_controls
 from payments_sandbox.services.due_work import do_due_work
 from payments_sandbox.services.payments import Authorize, Operation
-from payments_sandbox.services.ports import CommitResult, Index, Ports, Record, Update
+from payments_sandbox.services.ports import CommitResult, Index, Limits, Ports, Record, Update
 from payments_sandbox.services.representations import render_family
 from payments_sandbox.services.scopes import own_record
 from payments_sandbox.services.settlement_records import Settlement
@@ -45,6 +45,9 @@ from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
 
 VISA = "4242424242424242"
 URL = "http://127.0.0.1:3000/hooks"
+
+
+MANY_CHUNKS = Limits(snapshot_chunk_bytes_max=2_000, snapshot_writes=3)
 
 
 @pytest.fixture
@@ -352,9 +355,9 @@ def test_an_account_has_at_most_twenty_snapshots(ports: Ports) -> None:
 
 
 def test_an_account_that_is_too_large_is_refused_and_leaves_nothing(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
+    ports: Ports,
 ) -> None:
-    monkeypatch.setattr(snapshots, "RECORDS_MAX", 2)
+    ports = replace(ports, limits=Limits(snapshot_records_max=2))
     for number in range(3):
         authorize(ports, f"key-{number}")
     with pytest.raises(SnapshotTooLarge):
@@ -363,10 +366,8 @@ def test_an_account_that_is_too_large_is_refused_and_leaves_nothing(
     assert ports.store.page(Index.FEED, f"{DEMO_ACCOUNT}#snapshot_work").records == []
 
 
-def test_a_world_of_many_chunks_is_copied_whole(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES_MAX", 2_000)
-    monkeypatch.setattr(snapshots, "_WRITES", 3)
-    monkeypatch.setattr(worlds, "_PAGE", 4)
+def test_a_world_of_many_chunks_is_copied_whole(ports: Ports) -> None:
+    ports = replace(ports, limits=replace(MANY_CHUNKS, world_page=4))
     for number in range(12):
         capture(ports, authorize(ports, f"key-{number}"), f"key-{number}")
     before = view(ports)
@@ -399,16 +400,14 @@ class MortalStore(MemoryStore):
 
 
 def _killed_at_every_write(
-    monkeypatch: pytest.MonkeyPatch, act: Callable[[Ports, Snapshot], object]
+    act: Callable[[Ports, Snapshot], object],
 ) -> list[tuple[Ports, dict[str, Any], bool]]:
     """What is left of an account that does something to a snapshot, for each write before which it can die: its ports, what it
     saw before, and whether it died."""
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES_MAX", 2_000)
-    monkeypatch.setattr(snapshots, "_WRITES", 3)
     left = []
     for lives in range(100):
         store = MortalStore()
-        ports = make_ports(store)
+        ports = make_ports(store, limits=MANY_CHUNKS)
         ensure_demo_account(ports)
         build_world(ports)
         snapshot = take(ports)
@@ -428,10 +427,8 @@ def _killed_at_every_write(
     raise AssertionError("it never came to its end")
 
 
-def test_a_restore_that_is_killed_leaves_the_old_world_or_the_new_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    left = _killed_at_every_write(monkeypatch, restore)
+def test_a_restore_that_is_killed_leaves_the_old_world_or_the_new_one() -> None:
+    left = _killed_at_every_write(restore)
     assert len(left) > 4
     for ports, before, died in left[:-1]:
         assert died
@@ -444,8 +441,8 @@ def test_a_restore_that_is_killed_leaves_the_old_world_or_the_new_one(
     assert view(demo(ports)) != before
 
 
-def test_a_fork_that_is_killed_leaves_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = _killed_at_every_write(monkeypatch, fork)
+def test_a_fork_that_is_killed_leaves_no_account() -> None:
+    left = _killed_at_every_write(fork)
     assert len(left) > 4
     for ports, before, died in left[:-1]:
         assert died
@@ -455,8 +452,8 @@ def test_a_fork_that_is_killed_leaves_no_account(monkeypatch: pytest.MonkeyPatch
         assert view(demo(ports)) == before
 
 
-def test_a_snapshot_that_is_killed_is_never_seen_and_cleaned_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = _killed_at_every_write(monkeypatch, lambda ports, _: take(ports, "second"))
+def test_a_snapshot_that_is_killed_is_never_seen_and_cleaned_up() -> None:
+    left = _killed_at_every_write(lambda ports, _: take(ports, "second"))
     assert len(left) > 4
     for ports, _, _ in left[:-1]:
         assert [each.name for each in snapshots.list_snapshots(ports, DEMO_ACCOUNT)] == [None]
@@ -480,7 +477,7 @@ def test_a_deletion_that_is_killed_is_finished_by_the_next(monkeypatch: pytest.M
     def delete(ports: Ports, snapshot: Snapshot) -> None:
         snapshots.delete_snapshot(ports, DEMO_ACCOUNT, snapshot.snapshot_id)
 
-    left = _killed_at_every_write(monkeypatch, delete)
+    left = _killed_at_every_write(delete)
     assert len(left) > 3
     for ports, _, died in left[1:]:
         assert snapshots.list_snapshots(ports, DEMO_ACCOUNT) == [], died
@@ -527,9 +524,9 @@ def test_forks_at_the_same_time_are_apart(ports: Ports) -> None:
 
 
 def test_a_snapshot_deleted_while_it_is_copied_is_not_found_and_changes_nothing(
-    ports: Ports, monkeypatch: pytest.MonkeyPatch
+    ports: Ports,
 ) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES_MAX", 2_000)
+    ports = replace(ports, limits=MANY_CHUNKS)
     before = build_world(ports)
     snapshot = take(ports)
     own = demo(ports)
@@ -547,11 +544,7 @@ def test_a_snapshot_deleted_while_it_is_copied_is_not_found_and_changes_nothing(
     assert view(demo(ports)) == before
 
 
-def test_an_authorization_and_its_entries_are_of_one_moment_whatever_is_written_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(worlds, "_PAGE", 2)
-
+def test_an_authorization_and_its_entries_are_of_one_moment_whatever_is_written_meanwhile() -> None:
     class BusyStore(MemoryStore):
         """Somebody captures between any two reads."""
 
@@ -581,7 +574,7 @@ def test_an_authorization_and_its_entries_are_of_one_moment_whatever_is_written_
         payments.capture_payment(ports, DEMO_ACCOUNT, operation, idempotency_key=f"c{number}")
 
     store = BusyStore()
-    ports = make_ports(store)
+    ports = make_ports(store, limits=Limits(world_page=2))
     ensure_demo_account(ports)
     store.targets = [authorize(ports, f"key-{number}") for number in range(7)]
     store.captures = 1

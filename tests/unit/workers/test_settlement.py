@@ -10,10 +10,9 @@ import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.moments import DAY_MS
-from payments_sandbox.services import settlements
 from payments_sandbox.services.accounts import create_account
 from payments_sandbox.services.controls import change_controls
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.ports import Limits, Ports
 from payments_sandbox.services.settlement_records import Settlement
 from payments_sandbox.services.settlements import list_settlements
 from payments_sandbox.workers.settlement import TIME_KEPT_MS, SettlementTasks
@@ -193,14 +192,11 @@ def test_days_are_settled_one_by_one_and_published_together(ports: Ports, clock:
 
 
 @pytest.mark.parametrize("calls", range(11))
-def test_an_account_cut_off_at_any_time_ends_as_one_that_was_not(
-    clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, calls: int
-) -> None:
-    monkeypatch.setattr(settlements, "LINES_PER_RECORD", 2)
+def test_an_account_cut_off_at_any_time_ends_as_one_that_was_not(clock: FrozenClock, calls: int) -> None:
     records = []
     for remaining in (lambda: ample, lambda: after(calls)):
         store, time = MemoryStore(), FrozenClock()
-        ports = make_ports(store, time)
+        ports = make_ports(store, time, Limits(settlement_lines_per_record=2))
         for day in range(2):
             for number in range(5):
                 pay(ports, "acct_1", f"{day}-{number}", currency="EUR" if number else "JPY")
