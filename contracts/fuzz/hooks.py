@@ -4,8 +4,9 @@ Named by `schemathesis.toml`. Whatever can be configured is configured there. Wh
 checks: it puts in place of made-up values those that only a running sandbox can give, so that requests get beyond 404,
 409 and 422. Without it runs pass too, and test less.
 
-The exceptions are `take_receiver`, without which the sandbox would send webhooks to whatever URL is made up, and
-`tame_faults`, without which it would do what it is asked for: cut connections and answer 503.
+The exceptions are `take_card_numbers_out`, without which the sandbox would refuse requests that match the contract,
+`take_receiver`, without which it would send webhooks to any URL that is made up, and `tame_faults`, without which it would
+cut connections and answer 503.
 """
 
 import base64
@@ -22,6 +23,7 @@ import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
+from payments_sandbox.domain.card_search import holds_card_number
 from payments_sandbox.domain.errors import InvalidRequest
 from payments_sandbox.domain.faults import HEADER as FAULT_HEADER
 from payments_sandbox.domain.faults import parse_fault
@@ -84,6 +86,7 @@ _made: dict[str, deque[str]] = {path: deque() for path in KEPT}
 @schemathesis.hook
 def before_call(_context: HookContext, case: AnyCase, _kwargs: dict[str, Any]) -> None:
     """Put real values in place of made-up ones; Schemathesis looks at the request again afterwards."""
+    take_card_numbers_out(case)
     take_receiver(case)
     slow_time(case)
     tame_faults(case)
@@ -139,6 +142,33 @@ def take_receiver(case: AnyCase) -> None:
         given = case.body.get("url")
         if isinstance(given, str) and 0 < len(given) <= URL_CHARACTERS_MAX:
             case.body["url"] = os.environ["FUZZ_RECEIVER_URL"]
+
+
+def take_card_numbers_out(case: AnyCase) -> None:
+    """Leave card numbers in `card.number` only: the sandbox refuses them in every other text, which no schema can say.
+
+    The fuzzer remembers the card numbers of the contract and uses them elsewhere, too.
+    """
+    body: Any = case.body
+    if isinstance(body, dict | list | str):
+        case.body = without_card_numbers(body)
+        if isinstance(body, dict) and isinstance(card := body.get("card"), dict) and "number" in card:
+            replaced: Any = case.body
+            replaced["card"]["number"] = card["number"]
+
+
+def without_card_numbers(value: Any) -> Any:
+    """The value, with an x for each digit of a text that holds a card number, names of members included."""
+    match value:
+        case dict():
+            return {
+                without_card_numbers(name): without_card_numbers(member) for name, member in value.items()
+            }
+        case list():
+            return [without_card_numbers(member) for member in value]
+        case str() if holds_card_number(value):
+            return re.sub(r"\d", "x", value)
+    return value
 
 
 def slow_time(case: AnyCase) -> None:

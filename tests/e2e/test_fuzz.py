@@ -16,9 +16,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from schemathesis import Case
 
+from contracts.fuzz.hooks import take_card_numbers_out
 from tests.e2e.infra.client import DEMO_KEY
 from tests.e2e.infra.contract import CONTRACT_FILE, METHODS, load_contract
 from tests.e2e.infra.receiver import Receiver
@@ -108,6 +112,24 @@ def exchanges(record: Path) -> Iterator[tuple[str, str, int]]:
                 response = recorder.get("interactions", {}).get(case_id, {}).get("response")
                 if response is not None and case["value"]["method"].lower() in METHODS:
                     yield case["value"]["method"], case["value"]["path"], response["status_code"]
+
+
+def test_a_card_number_stays_in_its_own_place_only() -> None:
+    case = SimpleNamespace(
+        body={
+            "card": {"number": "4242424242424242", "holder_name": "4242 4242 4242 4242"},
+            "metadata": {"card": "no 4242424242424242", "5555555555554444": "a"},
+            "amount": 4242424242424242,
+            "merchant_reference": "order-1001",
+        }
+    )
+    take_card_numbers_out(cast("Case[Any]", case))
+    assert case.body == {
+        "card": {"number": "4242424242424242", "holder_name": "xxxx xxxx xxxx xxxx"},
+        "metadata": {"card": "no xxxxxxxxxxxxxxxx", "xxxxxxxxxxxxxxxx": "a"},
+        "amount": 4242424242424242,
+        "merchant_reference": "order-1001",
+    }
 
 
 def test_nothing_is_switched_off() -> None:

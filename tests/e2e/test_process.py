@@ -334,7 +334,9 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_contract_and_serves_a_payment(installed: Path, tmp_path: Path, stack: ExitStack) -> None:
+def test_the_wheel_holds_the_contract_and_serves_a_payment(
+    installed: Path, tmp_path: Path, stack: ExitStack
+) -> None:
     contract = installed / "payments_sandbox" / "openapi" / "payments.yaml"
     assert contract.read_bytes() == (ROOT / "openapi" / "payments.yaml").read_bytes()
     command = installed / "bin" / "payments-sandbox"
