@@ -57,7 +57,7 @@ def run_round(seed: int, arguments: Sequence[str]) -> int:
 
 def main() -> int:
     """Read the command line. Arguments that are not its own are pytest's."""
-    parser = argparse.ArgumentParser(prog="make explore", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make explore", description=__doc__, allow_abbrev=False)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long rounds begin (default: 10)")
     parser.add_argument("--rounds", type=int, help="how many rounds, whatever the time")
     parser.add_argument("--seed", type=int, help="the first round's seed (default: a random one)")
