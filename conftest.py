@@ -17,10 +17,13 @@ ON_DEPLOYED: Final = re.compile(r"[\[-]deployed[\]-]")
 DEPLOYED_FUZZING: Final = "tests/e2e/aws/test_fuzz.py"
 """It has a deployment of its own, as it takes as long as many other tests."""
 
+STACKS: Final = "tests/stacks/"
+
 LONGEST_FIRST: Final = (
     DEPLOYED,
     DEPLOYED_FUZZING,
     "tests/e2e/test_fuzz.py",
+    STACKS,
     "tests/e2e/test_webhook_kill.py",
 )
 
@@ -57,6 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def scope_of(nodeid: str) -> str:
-    """What shares a worker: the tests of a file, or all tests on the deployed sandbox, which takes 20 s to start."""
+    """What shares a worker: the tests of a file; or all tests on the deployed sandbox, which takes 20 s to start; or all tests
+    of the Pulumi program, which share what it has deployed."""
     file, _, test = nodeid.partition("::")
-    return DEPLOYED if file != DEPLOYED_FUZZING and ON_DEPLOYED.search(test) else file
+    if file != DEPLOYED_FUZZING and ON_DEPLOYED.search(test):
+        return DEPLOYED
+    return STACKS if file.startswith(STACKS) else file
