@@ -46,7 +46,7 @@ quick: environment-dev ## the inner loop, in less than a minute: format, lint, t
 # The same examples are drawn in every other run; here, others. ARGS='tests/unit -x' narrows the run.
 .PHONY: explore
 explore: environment-dev environment-emulator environment-lambda ## property tests and fuzzing from random seeds: MINUTES=60, or SEED=7391 ROUNDS=1
-	@$(PY) -m tests.explore $(call said,MINUTES,--minutes) $(call said,ROUNDS,--rounds) $(call said,SEED,--seed) $(XDIST) $(ARGS)
+	@$(PY) -m tests.explore $(call said,MINUTES,--minutes) $(call said,ROUNDS,--rounds) $(call said,SEED,--seed) $(if $(ARGS),,--typescript) $(XDIST) $(ARGS)
 
 .PHONY: e2e
 e2e: environment-dev environment-emulator ## apply the Pulumi program to an emulator of AWS, test and fuzz what it deployed

@@ -1,7 +1,7 @@
 """`make explore`: run everything that draws examples, again and again, each round from another seed.
 
 That is every Hypothesis test (which pytest marks `hypothesis`) and what is marked `explored`: the state machines and the
-fuzzing of the contract. The number of examples is that of `make test`; only the seed differs. The first failure ends the
+fuzzing of the contract; with `--typescript` also the properties of the TypeScript verifier. The number of examples is that of `make test`; only the seed differs. The first failure ends the
 run, and the last line says how to repeat it.
 """
 
@@ -45,14 +45,21 @@ def explore(
     return 0
 
 
-def run_round(seed: int, arguments: Sequence[str]) -> int:
-    """Run each test once; Hypothesis and Schemathesis draw from this seed. Answers pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis or explored"]
-    command += ["--hypothesis-profile=explore", f"--hypothesis-seed={seed}", *arguments]
-    environment = {**os.environ, "FUZZ_SEED": str(seed)}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+def run_round(seed: int, arguments: Sequence[str], *, typescript: bool) -> int:
+    """Run each test once; Hypothesis, Schemathesis and fast-check draw from this seed. Answers an exit code.
+
+    arguments: pytest's, to narrow the run.
+    """
+    pytest = [sys.executable, "-m", "pytest", "-q", "-m", "hypothesis or explored"]
+    commands = [[*pytest, "--hypothesis-profile=explore", f"--hypothesis-seed={seed}", *arguments]]
+    if typescript:
+        commands.append(["make", "--no-print-directory", "test-typescript"])
+    environment = {**os.environ, "FUZZ_SEED": str(seed), "EXPLORE_SEED": str(seed)}
+    for command in commands:
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            return done.returncode
+    return 0
 
 
 def main() -> int:
@@ -61,13 +68,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long rounds begin (default: 10)")
     parser.add_argument("--rounds", type=int, help="how many rounds, whatever the time")
     parser.add_argument("--seed", type=int, help="the first round's seed (default: a random one)")
+    parser.add_argument("--typescript", action="store_true", help="also the TypeScript verifier")
     options, arguments = parser.parse_known_args()
     seed = secrets.randbelow(SEED_MAX + 1) if options.seed is None else options.seed
     return explore(
         seed,
         minutes=options.minutes,
         rounds=options.rounds,
-        run=lambda seed: run_round(seed, arguments),
+        run=lambda seed: run_round(seed, arguments, typescript=options.typescript),
     )
 
 

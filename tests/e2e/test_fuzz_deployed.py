@@ -31,7 +31,7 @@ def fuzz(folder: Path, *arguments: str, **variables: str) -> "subprocess.Complet
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

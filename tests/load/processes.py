@@ -53,11 +53,11 @@ def running(
             stop(process)
 
 
-def stop(process: subprocess.Popen[Any]) -> None:
-    """End a process that this program started, and close the pipes to it."""
+def stop(process: subprocess.Popen[Any], timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """End a process that this program started, and close the pipes to it. timeout_s: when it is killed instead."""
     process.terminate()
     try:
-        process.wait(STOP_TIMEOUT_S)
+        process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

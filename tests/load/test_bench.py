@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -121,16 +120,13 @@ def test_cpu_time_counts_a_process_with_its_children() -> None:
         stop(process)
 
 
-def test_stopping_ends_even_what_does_not_listen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.load.processes.STOP_TIMEOUT_S", 0.2)
-    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)"
+def test_stopping_ends_even_a_process_that_ignores_sigterm() -> None:
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    start = time.monotonic()
-    stop(process)
+    stop(process, timeout_s=0.2)
     assert process.returncode == -9
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.slow

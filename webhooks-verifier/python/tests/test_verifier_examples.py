@@ -32,7 +32,7 @@ class Receiver:
 
     def post(self, body: bytes, headers: dict[str, str], *more_headers: tuple[str, str]) -> tuple[int, str]:
         """Return the status, and the error's code if there is one."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.putrequest("POST", "/webhooks")
             for name, value in (*headers.items(), *more_headers):
                 connection.putheader(name, value)
