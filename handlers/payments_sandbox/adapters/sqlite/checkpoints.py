@@ -43,7 +43,7 @@ class Checkpointer:
         long_log_pages: int = WAL_LONG_PAGES,
     ) -> None:
         """path: a ledger that is open. writing: held by this process's writer while it writes. interval_s: between two
-        looks. long_log_pages: a log of so many pages is brought to start anew."""
+        looks. long_log_pages: a log of so many pages is restarted."""
         self.written = True
         self._writing = writing
         self._interval_s = interval_s

@@ -80,7 +80,7 @@ def open_ledger(
     """Connect to the ledger, creating it (mode 0600) when there is no such file or it is empty.
 
     busy_timeout_s: how long to wait for a lock that another process holds.
-    kept_log_bytes: a longer log is cut back to this size once it starts anew.
+    kept_log_bytes: a longer log is cut back to this size when it restarts.
     Raises StoreOpenError.
     """
     try:

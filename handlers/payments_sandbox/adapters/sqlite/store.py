@@ -86,8 +86,8 @@ class SqliteStore:
         FULL waits for the disk at every commit.
     busy_timeout_s: how long to wait for another process's write before StoreUnavailable.
     checkpoint_interval_s: how often a thread looks whether the log has to be copied into the file.
-    long_log_pages: a log of so many pages is brought to start anew, while this process's writes wait.
-    kept_log_bytes: a longer log is cut back to this size once it starts anew.
+    long_log_pages: a log of so many pages is restarted, while this process's writes wait.
+    kept_log_bytes: a longer log is cut back to this size when it restarts.
     Raises StoreOpenError when the file cannot be used.
     Threads may share it; one at a time gets through.
     """
