@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import fields
+from inspect import cleandoc
 from typing import Any
 
 import pytest
@@ -70,7 +71,9 @@ def test_no_setting_is_left_out_of_this_test() -> None:
 
 def test_every_setting_is_documented_in_the_order_it_is_declared() -> None:
     documented: list[str] = []
-    for line in re.findall(r"^    ([a-z][a-z_, *]*):(?: |$)", StackSettings.__doc__ or "", re.MULTILINE):
+    for line in re.findall(
+        r"^([a-z][a-z_, *]*):(?: |$)", cleandoc(StackSettings.__doc__ or ""), re.MULTILINE
+    ):
         documented += [name.strip() for name in line.split(",")]
     assert documented == [each.name for each in fields(StackSettings)]
 
