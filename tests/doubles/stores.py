@@ -1,11 +1,20 @@
 """Stores that get in the way, around one that works."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.ports import CommitResult, Index, Page, Position, Record, Stale, Store, Update
+from payments_sandbox.services.ports import (
+    CommitResult,
+    Committed,
+    Index,
+    Page,
+    Position,
+    Record,
+    Stale,
+    Store,
+    Update,
+)
 from tests.doubles.memory_store import MemoryStore
 
 
@@ -109,25 +118,35 @@ class DyingStore(CountingStore):
 
 
 class FailingStore(CountingStore):
-    """Fails once, when told to: `before` its next write takes place, or `after` it, when the answer is what is lost."""
+    """Fails once, when told to: `before` its next write takes place, or `after` it, when the answer is what is lost.
+
+    An insert that finds its id taken, and a commit that is refused, write nothing: after those it does not fail.
+    """
 
     def __init__(self, inner: Store | None = None) -> None:
         super().__init__(inner)
         self.failure: Literal["before", "after"] | None = None
 
     def insert(self, record: Record) -> Record | None:
-        with self._failing():
-            return super().insert(record)
+        self._fail_before()
+        existing = super().insert(record)
+        if existing is None:
+            self._fail_after()
+        return existing
 
     def commit(self, inserts: Sequence[Record], updates: Sequence[Update]) -> CommitResult:
-        with self._failing():
-            return super().commit(inserts, updates)
+        self._fail_before()
+        result = super().commit(inserts, updates)
+        if isinstance(result, Committed):
+            self._fail_after()
+        return result
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        failure, self.failure = self.failure, None
-        if failure == "before":
+    def _fail_before(self) -> None:
+        if self.failure == "before":
+            self.failure = None
             raise StoreUnavailable("the write was not made")
-        yield
-        if failure == "after":
+
+    def _fail_after(self) -> None:
+        if self.failure == "after":
+            self.failure = None
             raise StoreUnavailable("the write was made, and its answer lost")

@@ -513,6 +513,18 @@ def check_arithmetic(members: list[Json], *, held: int) -> None:
     assert balance["capturable_amount"] in (held, 0)
 
 
+def test_a_key_that_is_forgotten_makes_a_new_payment_though_its_answer_is_lost() -> None:
+    """Exploring drew this history: the first insert finds the old entry, and only the second one writes."""
+    machine = LedgerMachine(MemoryStore)
+    machine.begins_with_a_payment(account=0, amount=4)
+    machine.loses_its_ledger_for_a_moment(when="after")
+    machine.waits(ms=KEY_RETENTION_MS)
+    machine.repeats(ago=0)
+    machine.every_entry_is_in_the_feed_of_its_account_exactly_once()
+    machine.every_family_is_what_the_model_says()
+    machine.teardown()
+
+
 def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
     run_machine(LedgerMachine, MemoryStore, examples=120, steps=40)
 
