@@ -3,7 +3,6 @@
 Everything is built when the module is imported, in the phase that Lambda runs at full speed before the first request.
 """
 
-import asyncio
 from contextlib import nullcontext
 from typing import Any
 
@@ -31,9 +30,6 @@ def build_handler(settings: LambdaSettings) -> Any:
     # Without lifespan: Mangum would start and stop the app at every invocation.
     return Mangum(app, lifespan="off", text_mime_types=TEXT_TYPES)  # type: ignore[arg-type]
 
-
-# Mangum runs each request in the current event loop, and asks for it in a way that Python 3.12 deprecates where there is none.
-asyncio.set_event_loop(asyncio.new_event_loop())
 
 with resting_collector():
     handler = build_handler(LambdaSettings.from_environment())

@@ -16,6 +16,8 @@ from tests.load.lambda_homes import lambda_environment
 from tests.load.lambda_path import environment_of
 
 ROOT = Path(__file__).parents[3]
+NO_LOOP_YET = "ignore:There is no current event loop:DeprecationWarning:mangum.adapter"
+"""Mangum asks for the current event loop, and makes one where there is none; from Python 3.12 on, asking is deprecated."""
 
 START = """
 import json, sys
@@ -74,7 +76,7 @@ def test_the_lambda_function_starts_without_it_too_and_its_client_works(tmp_path
     """Nothing listens at the table's address, which the health operation finds out by asking."""
     prepare_contract(tmp_path / "contract.json")
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", LAMBDA],
+        [sys.executable, "-W", "error", "-W", NO_LOOP_YET, "-c", LAMBDA],
         cwd=ROOT,
         env=environment_of(1, "dynamodb") | lambda_environment(contract=tmp_path / "contract.json"),
         capture_output=True,
