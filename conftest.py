@@ -14,14 +14,10 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 DEPLOYED: Final = "deployed"
 ON_DEPLOYED: Final = re.compile(r"[\[-]deployed[\]-]")
 """In the id of a test, the parameter of the `sandbox` fixture in `tests/e2e/conftest.py`."""
-DEPLOYED_FUZZING: Final = "tests/e2e/aws/test_fuzz.py"
-"""It has a deployment of its own, as it takes as long as many other tests."""
-
 STACKS: Final = "tests/stacks/"
 
 LONGEST_FIRST: Final = (
     DEPLOYED,
-    DEPLOYED_FUZZING,
     "tests/e2e/test_fuzz.py",
     STACKS,
     "tests/e2e/test_webhook_kill.py",
@@ -63,6 +59,6 @@ def scope_of(nodeid: str) -> str:
     """What shares a worker: the tests of a file; or all tests on the deployed sandbox, which takes 20 s to start; or all tests
     of the Pulumi program, which share what it has deployed."""
     file, _, test = nodeid.partition("::")
-    if file != DEPLOYED_FUZZING and ON_DEPLOYED.search(test):
+    if ON_DEPLOYED.search(test):
         return DEPLOYED
     return STACKS if file.startswith(STACKS) else file

@@ -15,11 +15,11 @@ import pytest
 
 from tests.e2e.infra.aws.emulator import Emulator
 from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
+from tests.e2e.infra.client import Client
 from tests.e2e.infra.contract import load_contract
 from tests.e2e.infra.receiver import Receiver
 from tests.e2e.test_fuzz import EXAMPLES, EXPLORING, exchanges, fuzz
 
-# An emulator of its own: fuzzing takes as long as all other tests of this folder together.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FEWER: Final = "4"
@@ -30,6 +30,7 @@ PHASES: Final = None if EXPLORING else "examples,fuzzing,stateful"
 def test_schemathesis_finds_nothing_and_has_every_operation_carried_out(
     server: DeployedSandbox,
     emulator: Emulator,
+    shop: Client,
     new_receiver: Callable[..., Receiver],
     tmp_path: Path,
 ) -> None:
@@ -38,7 +39,7 @@ def test_schemathesis_finds_nothing_and_has_every_operation_carried_out(
     with new_receiver() as receiver:
         done = fuzz(
             server.url,
-            api_key=server.demo_api_key,
+            api_key=str(shop.api_key),
             receiver_url=receiver.url,
             folder=tmp_path,
             record=record,

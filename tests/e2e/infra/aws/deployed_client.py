@@ -1,14 +1,12 @@
 """A client of the deployed sandbox, which knows the operator of the stack."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.e2e.infra.aws.certificates import DOMAIN
 from tests.e2e.infra.aws.cloud import Cloud
 from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client
-
-KEYS_PER_PAGE = 500
 
 
 class DeployedClient(Client):
@@ -24,9 +22,9 @@ class DeployedClient(Client):
     def new_account(self, name: str | None = None) -> Iterator[Client]:
         """A client of an account that no other test uses. The operator has put its API key under the demo account's usage
         plan, as a test may need more than the 100 requests a minute that every account is given."""
-        secret = self.create_account({} if name is None else {"name": name})["api_key"]["secret"]
-        move_key(self._sandbox.cloud, secret, plan="demo")
-        with DeployedClient(self._sandbox, api_key=secret) as client:
+        key = self.create_account({} if name is None else {"name": name})["api_key"]
+        move_key(self._sandbox.cloud, key["key_id"], plan="demo")
+        with DeployedClient(self._sandbox, api_key=key["secret"]) as client:
             yield client
 
     @contextmanager
@@ -36,18 +34,13 @@ class DeployedClient(Client):
             yield client
 
 
-def move_key(cloud: Cloud, secret: str, *, plan: str) -> None:
-    """Put an API key under the usage plan whose name ends so, and under no other."""
+def move_key(cloud: Cloud, key_id: str, *, plan: str) -> None:
+    """Put an API key, which has its id for a name, under the usage plan whose name ends so, and under no other."""
     gateway = cloud.client("apigateway")
-    keys = gateway.get_paginator("get_api_keys").paginate(
-        includeValues=True, PaginationConfig={"PageSize": KEYS_PER_PAGE}
-    )
-    (key_id,) = [key["id"] for page in keys for key in page["items"] if key["value"] == secret]
+    (key,) = gateway.get_api_keys(nameQuery=key_id)["items"]
     for one in gateway.get_usage_plans()["items"]:
-        under = gateway.get_paginator("get_usage_plan_keys").paginate(
-            usagePlanId=one["id"], PaginationConfig={"PageSize": KEYS_PER_PAGE}
-        )
         if one["name"].endswith(f"-{plan}"):
-            gateway.create_usage_plan_key(usagePlanId=one["id"], keyId=key_id, keyType="API_KEY")
-        elif any(key["id"] == key_id for page in under for key in page["items"]):
-            gateway.delete_usage_plan_key(usagePlanId=one["id"], keyId=key_id)
+            gateway.create_usage_plan_key(usagePlanId=one["id"], keyId=key["id"], keyType="API_KEY")
+        else:
+            with suppress(gateway.exceptions.NotFoundException):
+                gateway.delete_usage_plan_key(usagePlanId=one["id"], keyId=key["id"])

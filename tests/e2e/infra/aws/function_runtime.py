@@ -1,9 +1,10 @@
 """What runs a function: AWS's own runtime client, with nothing else on the path but the function's package. Put beside the
 bundle's files by `function_package.py`; its only argument is the folder of the client.
 
-Two things are as they would not be on AWS. The package does not lie in /var/task, so variables that name a file there are
-changed. And receivers of webhooks are on this machine: every name stands for 127.0.0.1, and that address may be sent to. So
-no test, and no fuzzing, ever sends anything to the network.
+Three things differ from AWS. The package does not lie in /var/task, so variables that name a file there are changed.
+Receivers of webhooks are on this machine: every name resolves to 127.0.0.1, and webhooks may be sent to that address. So no
+test, and no fuzzing, ever sends anything to the network. And an API key is trusted without a read for one second instead of
+five, as the first change of an account's clock or faults waits that long.
 """
 
 import os
@@ -21,6 +22,7 @@ from ipaddress import IPv4Address, IPv6Address
 from awslambdaric import bootstrap  # type: ignore[import-untyped]
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient  # type: ignore[import-untyped]
 
+from payments_sandbox.adapters.system import principals
 from payments_sandbox.adapters.webhooks import addresses
 from payments_sandbox.domain.webhook_urls import is_loopback
 
@@ -46,6 +48,7 @@ class ReportingClient(LambdaRuntimeClient):  # type: ignore[misc]  # awslambdari
 
 def main() -> None:
     """Answer invocations until the emulator ends this process."""
+    principals.TTL_MS = 1_000
     addresses._look_up = look_up_here
     addresses.AddressPolicy.allows = allows_here  # type: ignore[method-assign]
     bootstrap.run(os.environ["_HANDLER"], ReportingClient(os.environ["AWS_LAMBDA_RUNTIME_API"]))
