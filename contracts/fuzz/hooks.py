@@ -149,6 +149,8 @@ def take_card_numbers_out(case: AnyCase) -> None:
 
     The fuzzer remembers the card numbers of the contract and uses them elsewhere, too.
     """
+    for values in (case.headers, case.query):
+        values.update(without_card_numbers(dict(values)))
     body: Any = case.body
     if isinstance(body, dict | list | str):
         case.body = without_card_numbers(body)

@@ -10,7 +10,8 @@ TIME: Final = (1980, 1, 1, 0, 0, 0)
 MODE: Final = 0o100644
 """A file that everybody may read: Lambda runs as a user of its own. Shared objects are mapped, not executed."""
 UNIX: Final = 3
-LEVEL: Final = 9
+LEVEL: Final = 6
+"""Level 9 takes three times as long for a zip that is 0.6 % smaller."""
 
 
 def write_zip(path: Path, files: Mapping[PurePosixPath, bytes]) -> None:

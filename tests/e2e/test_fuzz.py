@@ -121,7 +121,9 @@ def test_a_card_number_stays_in_its_own_place_only() -> None:
             "metadata": {"card": "no 4242424242424242", "5555555555554444": "a"},
             "amount": 4242424242424242,
             "merchant_reference": "order-1001",
-        }
+        },
+        headers={"webhook-id": "4000000000005126", "webhook-signature": "v1,none"},
+        query={"merchant_reference": "4242 4242 4242 4242", "limit": 10},
     )
     take_card_numbers_out(cast("Case[Any]", case))
     assert case.body == {
@@ -130,6 +132,8 @@ def test_a_card_number_stays_in_its_own_place_only() -> None:
         "amount": 4242424242424242,
         "merchant_reference": "order-1001",
     }
+    assert case.headers == {"webhook-id": "xxxxxxxxxxxxxxxx", "webhook-signature": "v1,none"}
+    assert case.query == {"merchant_reference": "xxxx xxxx xxxx xxxx", "limit": 10}
 
 
 def test_nothing_is_switched_off() -> None:
