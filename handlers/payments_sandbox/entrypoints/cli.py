@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from payments_sandbox.entrypoints.arguments import build_parser, no_such_event
+from payments_sandbox.entrypoints.lean_imports import LEFT_OUT_LOCALLY, lean_imports
 from payments_sandbox.settings import ClientSettings, LocalSettings, SettingsError
 
 
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: LocalSettings, options: argparse.Namespace) -> int:
-    from payments_sandbox.entrypoints.local import ServeError, serve
+    with lean_imports(LEFT_OUT_LOCALLY):
+        from payments_sandbox.entrypoints.local import ServeError, serve
 
     chosen = replace(
         settings, db=options.db, host=options.host, port=options.port, log_level=options.log_level
