@@ -6,6 +6,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
+# Many container images set it. The tests start a hundred processes, and each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 # The tools are always called as modules of the environment's interpreter, never by their scripts: a script holds the
