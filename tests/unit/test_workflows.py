@@ -291,7 +291,7 @@ def test_targets_and_files_are_found_in_code_and_links_only() -> None:
         ("openapi/payments.yaml", "operationId: capture_payment"),
         ("handlers/payments_sandbox/http/payments.py", "async def capture_payment("),
         ("handlers/payments_sandbox/services/payments.py", "def capture_payment("),
-        ("tests/e2e/test_payment_life.py", "@pytest.mark.local_only"),
+        ("tests/e2e/test_payment_life.py", "(shop: Client)"),
     ],
 )
 def test_the_guides_example_is_where_the_guide_says(file: str, definition: str) -> None:
