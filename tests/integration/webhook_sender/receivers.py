@@ -45,31 +45,43 @@ async def receiving(talk: Talk, *, tls: ssl.SSLContext | None = None) -> AsyncIt
     """A server on a free port that talks like this on each connection."""
     receiver = Receiver()
     tasks: set[asyncio.Task[None]] = set()
+    closing = asyncio.Event()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         receiver.connections += 1
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await talk(reader, writer)
-        finally:
-            writer.close()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await talk(reader, writer)
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if closing.is_set():
+            writer.transport.abort()
+            return
         task = asyncio.get_running_loop().create_task(accept(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        # A task that is cancelled before its first step closes nothing itself.
+        task.add_done_callback(lambda _: writer.close())
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
     finally:
+        closing.set()
+        # A sender whose time was over may have left a connection that is only now taken up, and then aborted. Before the
+        # server is closed, as asyncio leaves one open that it finds afterwards.
+        await turn_the_loop()
         server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await turn_the_loop()
+
+
+async def turn_the_loop() -> None:
+    """Let everything go on that waits for nothing but its turn."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def says(*pieces: bytes, pause_s: float = 0, then: str = "close") -> Talk:
