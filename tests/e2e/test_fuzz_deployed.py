@@ -15,9 +15,11 @@ from tests.e2e.infra.server import ROOT, Server
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with Server(tmp_path / "ledger.db", arguments=["--log-level", "error"]) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(
+        tmp_path_factory.mktemp("sandbox") / "ledger.db", arguments=["--log-level", "error"]
+    ) as server:
         yield server
 
 
