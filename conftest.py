@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 DEPLOYED: Final = "deployed"
 ON_DEPLOYED: Final = re.compile(r"[\[-]deployed[\]-]")
 """In the id of a test, the parameter of the `sandbox` fixture in `tests/e2e/conftest.py`."""
+
 STACKS: Final = "tests/stacks/"
 
 LONGEST_FIRST: Final = (

@@ -70,18 +70,18 @@ def test_a_key_cannot_revoke_itself_and_an_account_has_twenty_at_most(shop: Clie
 @pytest.mark.local_only("the gateway does not tell a missing API key from an unknown one; test_gateway.py")
 def test_without_a_usable_key_nothing_but_the_open_operations_answers(sandbox: Sandbox) -> None:
     with (
-        Client(sandbox.url, api_key=None) as nobody,
+        Client(sandbox.url, api_key=None) as anonymous,
         Client(sandbox.url, api_key="sk_test_unknown") as stranger,
     ):
         for (method, path), operation in load_contract().operations.items():
             concrete = path.replace("{", "").replace("}", "")
             if operation["security"]:
-                assert refused(nobody.send(method, concrete), 401, "api_key_missing")
+                assert refused(anonymous.send(method, concrete), 401, "api_key_missing")
                 response = stranger.send(method, concrete)
                 assert refused(response, 401, "api_key_invalid")
                 assert response.headers["www-authenticate"]
             elif method == "GET":
-                assert nobody.send(method, concrete).status_code == 200
+                assert anonymous.send(method, concrete).status_code == 200
 
 
 def test_the_account_and_its_plan_are_shown(demo: Client, shop: Client) -> None:
@@ -125,7 +125,7 @@ def test_of_many_requests_at_once_a_plan_lets_through_one_hundred(shop: Client) 
 
 
 @pytest.mark.local_only(GATEWAY_COUNTS)
-def test_one_accounts_limit_is_nobody_elses(demo: Client, shop: Client) -> None:
+def test_each_account_has_a_limit_of_its_own(demo: Client, shop: Client) -> None:
     with ThreadPoolExecutor(16) as pool:
         statuses = {
             response.status_code for response in pool.map(lambda _: shop.get("/v1/account"), range(130))

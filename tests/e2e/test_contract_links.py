@@ -95,7 +95,7 @@ def summed_up(client: Client) -> httpx.Response:
 
 
 def registered(client: Client) -> httpx.Response:
-    """An endpoint that nobody listens at; the one before is deleted, as an account can have twenty."""
+    """An endpoint without a listener; the one before is deleted, as an account can have twenty."""
     for endpoint in client.get("/v1/webhook-endpoints").json()["data"]:
         client.send("DELETE", f"/v1/webhook-endpoints/{endpoint['endpoint_id']}")
     return client.send("POST", "/v1/webhook-endpoints", json={"url": client.dead_url})

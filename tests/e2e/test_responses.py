@@ -120,9 +120,9 @@ def test_pages_of_an_allowed_origin_may_call_the_api(demo: Client) -> None:
 
 @pytest.mark.local_only("pages of any origin may read the gateway's own errors; test_gateway.py")
 def test_errors_can_be_read_by_pages_of_an_allowed_origin(sandbox: Sandbox) -> None:
-    with Client(sandbox.url, api_key=None) as nobody:
+    with Client(sandbox.url, api_key=None) as anonymous:
         for path in ("/v1/account", "/v1/nowhere"):
-            response = nobody.send("GET", path, headers={"Origin": ALLOWED_ORIGIN})
+            response = anonymous.send("GET", path, headers={"Origin": ALLOWED_ORIGIN})
             assert response.headers["access-control-allow-origin"] == ALLOWED_ORIGIN
 
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.e2e
 
 Json = dict[str, Any]
 
-DAY_MS = 24 * 3_600_000
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
 
 
 def test_a_message_that_nothing_can_be_made_of_ends_among_the_dead_letters(server: DeployedSandbox) -> None:
@@ -94,7 +95,8 @@ def account_with_due_capture(demo: Client, stack: ExitStack) -> Client:
     for seconds in (2, 10, 50):
         shop = stack.enter_context(demo.new_account())
         now_ms = parse_moment(accepted(shop.get("/v1/clock"), 200)["now"])
-        end_of_day_ms = (now_ms // DAY_MS + 1) * DAY_MS
+        # A minute before midnight, the clock could not move to just before it any more.
+        end_of_day_ms = ((now_ms + MINUTE_MS) // DAY_MS + 1) * DAY_MS
         just_before = format_moment(end_of_day_ms - seconds * SECOND_MS)
         accepted(shop.send("POST", "/v1/clock/advance", json={"to": just_before}), 200)
         authorization_id = accepted(shop.authorize(1000), 201)["transaction_id"]
