@@ -5,8 +5,8 @@ otherwise, and wants it to fail. So a green run says something of environment va
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -26,8 +26,6 @@ from tests.e2e.infra.receiver import Receiver
 from tests.e2e.infra.server import until_deadline
 
 pytestmark = pytest.mark.e2e
-
-Change = Callable[[DeployedSandbox], AbstractContextManager[None]]
 
 
 def a_payment_can_be_made(shop: Client) -> None:
