@@ -272,12 +272,12 @@ def check_ledger_accounts(members: list[Json]) -> None:
 
 
 def test_the_laws_hold_in_memory() -> None:
-    run_machine(DisputeMachine, MemoryStore, examples=100, steps=40)
+    run_machine(DisputeMachine, MemoryStore, examples=70, steps=40)
 
 
 def test_the_laws_hold_on_sqlite(tmp_path: Path) -> None:
     files = count(1)
-    run_machine(DisputeMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=30, steps=25)
+    run_machine(DisputeMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=20, steps=25)
 
 
 @pytest.mark.slow

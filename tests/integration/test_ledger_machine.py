@@ -526,12 +526,12 @@ def test_a_key_that_is_forgotten_makes_a_new_payment_though_its_answer_is_lost()
 
 
 def test_the_sandbox_agrees_with_the_model_in_memory() -> None:
-    run_machine(LedgerMachine, MemoryStore, examples=120, steps=40)
+    run_machine(LedgerMachine, MemoryStore, examples=80, steps=40)
 
 
 def test_the_sandbox_agrees_with_the_model_on_sqlite(tmp_path: Path) -> None:
     files = count(1)
-    run_machine(LedgerMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=50, steps=30)
+    run_machine(LedgerMachine, lambda: SqliteStore(tmp_path / f"{next(files)}.db"), examples=30, steps=30)
 
 
 @pytest.mark.slow

