@@ -22,7 +22,7 @@ from tests.e2e.test_fuzz import EXAMPLES, EXPLORING, exchanges, fuzz
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-FEWER: Final = "4"
+FEWER: Final = "2"
 PHASES: Final = None if EXPLORING else "examples,fuzzing,stateful"
 
 
