@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from payments_sandbox.http.contract import load_contract
+from payments_sandbox.http.reading.contract import load_contract
 from payments_sandbox.settings import contract_path
 
 CONTRACT: Final[dict[str, Any]] = load_contract(contract_path())

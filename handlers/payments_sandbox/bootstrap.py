@@ -15,12 +15,11 @@ from payments_sandbox.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_
 from payments_sandbox.adapters.system.principals import RecentPrincipals
 from payments_sandbox.adapters.system.randomness import SystemRandomness
 from payments_sandbox.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
-from payments_sandbox.http import payments
-from payments_sandbox.http.access_log import AccessLog
-from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import load_contract
-from payments_sandbox.http.exchange import Handler
-from payments_sandbox.http.late import load_handlers
+from payments_sandbox.http.operations.call import Handler
+from payments_sandbox.http.pipeline.access_log import AccessLog
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
+from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
+from payments_sandbox.http.reading.contract import Operation, load_contract
 from payments_sandbox.services.accounts import authenticate, ensure_demo_account
 from payments_sandbox.services.ledger_secret import bind_ledger_secret, is_bound
 from payments_sandbox.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
@@ -34,41 +33,6 @@ from payments_sandbox.settings import (
     contract_path,
     origins,
 )
-
-if TYPE_CHECKING:
-    from payments_sandbox.http import (
-        accounts,
-        cards,
-        clock,
-        disputes,
-        events,
-        faults,
-        health,
-        inboxes,
-        settlements,
-        snapshots,
-        test_cards,
-        transactions,
-        webhook_deliveries,
-        webhook_endpoints,
-    )
-else:
-    from payments_sandbox.http.late import (
-        accounts,
-        cards,
-        clock,
-        disputes,
-        events,
-        faults,
-        health,
-        inboxes,
-        settlements,
-        snapshots,
-        test_cards,
-        transactions,
-        webhook_deliveries,
-        webhook_endpoints,
-    )
 
 IDLE_CONNECTIONS_MAX: Final = 256
 """Connections to receivers that are kept for the next webhook: as many as there are attempts at once."""
@@ -86,73 +50,6 @@ BODY_BYTES_MAX: Final = 16_384
 GATEWAY_BUDGET_S: Final = 20
 """API Gateway gives up on a request after 29 seconds."""
 
-HANDLERS: Final[dict[str, Handler]] = {
-    handler.__name__: handler
-    for handler in (
-        payments.authorize_payment,
-        payments.capture_payment,
-        payments.refund_payment,
-        payments.void_payment,
-        payments.increment_payment,
-        disputes.create_dispute,
-        disputes.list_disputes,
-        disputes.get_dispute,
-        disputes.submit_dispute_evidence,
-        disputes.accept_dispute,
-        disputes.escalate_dispute,
-        disputes.list_early_fraud_warnings,
-        transactions.list_transactions,
-        transactions.get_transaction,
-        transactions.get_network_messages,
-        cards.get_card,
-        test_cards.list_test_cards,
-        settlements.create_settlements,
-        settlements.list_settlements,
-        settlements.get_settlement,
-        settlements.get_settlement_report,
-        settlements.get_settlement_answers,
-        settlements.get_settlement_schedule,
-        settlements.update_settlement_schedule,
-        webhook_endpoints.create_webhook_endpoint,
-        webhook_endpoints.list_webhook_endpoints,
-        webhook_endpoints.get_webhook_endpoint,
-        webhook_endpoints.update_webhook_endpoint,
-        webhook_endpoints.delete_webhook_endpoint,
-        webhook_endpoints.rotate_webhook_secret,
-        webhook_endpoints.test_webhook_endpoint,
-        webhook_endpoints.grade_webhook_endpoint,
-        webhook_endpoints.redeliver_webhook_failures,
-        webhook_deliveries.list_webhook_deliveries,
-        webhook_deliveries.get_webhook_delivery,
-        webhook_deliveries.redeliver_webhook,
-        clock.get_clock,
-        clock.advance_clock,
-        clock.reset_clock,
-        events.list_events,
-        events.get_event,
-        inboxes.create_inbox,
-        inboxes.get_inbox,
-        inboxes.post_to_inbox,
-        inboxes.list_inbox_messages,
-        faults.get_faults,
-        faults.set_fault_rules,
-        faults.delete_fault_rules,
-        snapshots.create_snapshot,
-        snapshots.list_snapshots,
-        snapshots.get_snapshot,
-        snapshots.delete_snapshot,
-        snapshots.restore_snapshot,
-        snapshots.fork_snapshot,
-        accounts.get_account,
-        accounts.create_account,
-        accounts.list_api_keys,
-        accounts.create_api_key,
-        accounts.revoke_api_key,
-        health.get_health,
-    )
-}
-"""Operation id to handler; the app refuses to be built when it is not exactly the contract's operations."""
-
 
 @dataclass(frozen=True, slots=True)
 class LocalSandbox:
@@ -168,7 +65,6 @@ def build_local(
     settings: LocalSettings,
     *,
     public_url: str = "",
-    fast_path: bool = True,
     access_log: AccessLog | None = None,
 ) -> LocalSandbox:
     """The embedded home: SQLite, the key beside it, the demo account, Swagger UI, webhooks from the same process.
@@ -208,7 +104,6 @@ def build_local(
         ensure_demo_account(ports)
         options = HttpOptions(
             docs=True,
-            fast_path=fast_path,
             allowed_origins=origins(settings.cors_origins),
             body_bytes_max=BODY_BYTES_MAX,
             # `make lint` and the tests have validated the contract that is shipped.
@@ -216,8 +111,7 @@ def build_local(
             access_log=access_log,
         )
         contract = load_contract(contract_path())
-        handlers = load_handlers(HANDLERS)
-        app = build_app(contract, handlers, ports, authenticate=authenticate, options=options)
+        app = build_app(contract, ports, authenticate=authenticate, find_handler=_load, options=options)
         return LocalSandbox(ports, app, Dispatcher(ports, store, sender), sender)
     except BaseException:
         store.close()
@@ -266,7 +160,9 @@ def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
         body_bytes_max=BODY_BYTES_MAX,
         contract_is_valid=True,
     )
-    return build_app(load_contract(path), HANDLERS, ports, authenticate=authenticate, options=options)
+    return build_app(
+        load_contract(path), ports, authenticate=authenticate, find_handler=_load_payments, options=options
+    )
 
 
 def build_relay(settings: RelaySettings) -> "Callable[[Sequence[Mapping[str, Any]]], BatchResponse]":
@@ -340,6 +236,17 @@ def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
         ledger_secret=settings.secret,
     )
     return SettlementTasks(ports)
+
+
+def _load(operation: Operation) -> Handler:
+    """The handler of an operation, imported at once: a local start may take longer than a first request."""
+    return LazyHandler(operation).load()
+
+
+def _load_payments(operation: Operation) -> Handler:
+    """The handler of an operation; a function that starts cold imports at once what takes payments, and no more."""
+    handler = LazyHandler(operation)
+    return handler.load() if operation.tag == "payments" else handler
 
 
 class GatewayLimiter:

@@ -22,9 +22,10 @@ from payments_sandbox.domain.errors import (
     StoreUnavailable,
     TransactionNotFound,
 )
-from payments_sandbox.http.app import Handler, HttpOptions, build_app
-from payments_sandbox.http.call import Answer, Call
-from payments_sandbox.http.shim import Shim
+from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
+from payments_sandbox.http.pipeline.boundary import AsgiBoundary
+from payments_sandbox.http.reading.contract import Operation
 from payments_sandbox.services.ports import Ports, Principal
 
 API_KEY = "sk_test_one"
@@ -296,13 +297,19 @@ def make_app(
     contract: Mapping[str, Any] = CONTRACT,
     handlers: Mapping[str, Handler] = HANDLERS,
     **options: Any,
-) -> Shim:
+) -> AsgiBoundary:
     """The app of this contract; options: those of HttpOptions."""
     # The HTTP layer itself uses these two of the ports, so it is given no others.
     ports = cast("Ports", SimpleNamespace(limiter=Limiter(), randomness=Letters()))
     defaults = HttpOptions(allowed_origins=[ORIGIN], body_bytes_max=BODY_BYTES_MAX)
     chosen = replace(defaults, **options)
-    return build_app(deepcopy(contract), handlers, ports, authenticate=authenticate, options=chosen)
+
+    def find_handler(operation: Operation) -> Handler:
+        return handlers[operation.operation_id]
+
+    return build_app(
+        deepcopy(contract), ports, authenticate=authenticate, find_handler=find_handler, options=chosen
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from payments_sandbox.entrypoints.logs import GatheringHandler, JsonFormatter, gathered_logs
-from payments_sandbox.http.access_log import ACCESS_LOGGER, access_message
+from payments_sandbox.http.pipeline.access_log import ACCESS_LOGGER, access_message
 
 FIELDS: Mapping[str, Any] = {
     "method": "POST",

@@ -16,9 +16,9 @@ from payments_sandbox.settings import LocalSettings
 from tests.load.samples import ACCEPTED
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalSandbox]:
-    sandbox = build_local(LocalSettings(db=str(tmp_path / "ledger.db")), fast_path=request.param)
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[LocalSandbox]:
+    sandbox = build_local(LocalSettings(db=str(tmp_path / "ledger.db")))
     yield sandbox
     sandbox.ports.store.close()
 

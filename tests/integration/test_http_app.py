@@ -24,9 +24,9 @@ from tests.integration.http_contract import (
 KEY = {"x-api-key": API_KEY}
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"], scope="module")
-def app(request: pytest.FixtureRequest) -> ASGIApp:
-    return make_app(fast_path=request.param)
+@pytest.fixture(scope="module")
+def app() -> ASGIApp:
+    return make_app()
 
 
 # What a handler is given.

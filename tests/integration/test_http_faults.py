@@ -10,10 +10,9 @@ import pytest
 from starlette.types import ASGIApp
 
 from payments_sandbox.adapters.sqlite.store import SqliteStore
-from payments_sandbox.bootstrap import HANDLERS
 from payments_sandbox.domain.faults import Rule
-from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.shim import CUT_CONNECTION
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
+from payments_sandbox.http.pipeline.boundary import CUT_CONNECTION
 from payments_sandbox.services import faults
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.controls import get_controls
@@ -35,14 +34,12 @@ BODY = {
 class Sandbox:
     """The app on a ledger in memory, one account's view of it."""
 
-    def __init__(self, *, fast_path: bool) -> None:
+    def __init__(self) -> None:
         self.store = MemoryStore()
         self.ports: Ports = make_ports(self.store)
         ensure_demo_account(self.ports)
-        options = HttpOptions(fast_path=fast_path, contract_is_valid=True)
-        self.app: ASGIApp = build_app(
-            CONTRACT, HANDLERS, self.ports, authenticate=authenticate, options=options
-        )
+        options = HttpOptions(contract_is_valid=True)
+        self.app: ASGIApp = build_app(CONTRACT, self.ports, authenticate=authenticate, options=options)
         self.cuts = 0
 
     def send(
@@ -73,9 +70,9 @@ class Sandbox:
         self.cuts += 1
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    return Sandbox(fast_path=request.param)
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox()
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ def loop() -> Iterator[None]:
     own.close()
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def handler(request: pytest.FixtureRequest) -> Mangum:
+@pytest.fixture
+def handler() -> Mangum:
     return Mangum(
-        make_app(fast_path=request.param, contract_is_valid=True),
+        make_app(contract_is_valid=True),
         lifespan="off",
         text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"],
     )

@@ -1,4 +1,4 @@
-"""What Connexion, Mangum and JSON would do unasked, and the sandbox does not: each on the fast path and on plain Connexion."""
+"""What Connexion, Mangum and JSON would do unasked, and the sandbox does not."""
 
 import ast
 import importlib.metadata
@@ -13,8 +13,11 @@ import jsonschema_rs
 import pytest
 from starlette.types import ASGIApp
 
-from payments_sandbox.http.call import Answer, Call
-from payments_sandbox.http.contract import ContractError
+from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.http.pipeline.app import build_app
+from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
+from payments_sandbox.http.reading.contract import ContractError, Operation
+from tests.doubles.ports import make_ports
 from tests.integration.http_contract import (
     AUTHORIZE,
     CARD,
@@ -22,6 +25,7 @@ from tests.integration.http_contract import (
     HANDLERS,
     JSON_HEADERS,
     ask,
+    authenticate,
     make_app,
     post_json,
 )
@@ -29,22 +33,22 @@ from tests.integration.http_contract import (
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"], scope="module")
-def is_fast(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
+def load_handler(operation: Operation) -> Handler:
+    """The sandbox's own handler of this name."""
+    return LazyHandler(operation).load()
 
 
 @pytest.fixture(scope="module")
-def app(is_fast: bool) -> ASGIApp:
-    return make_app(fast_path=is_fast)
+def app() -> ASGIApp:
+    return make_app()
 
 
 # 1 to 3: the version, the length, the media type.
 
 
-def test_a_contract_of_openapi_3_1_is_refused_when_the_app_is_built(is_fast: bool) -> None:
+def test_a_contract_of_openapi_3_1_is_refused_when_the_app_is_built() -> None:
     with pytest.raises(ContractError, match=r"3\.0\.x, not 3\.1\.0"):
-        make_app({**CONTRACT, "openapi": "3.1.0"}, fast_path=is_fast)
+        make_app({**CONTRACT, "openapi": "3.1.0"})
 
 
 @pytest.mark.parametrize("length", [{}, {"content-length": "0"}, {"content-length": "1"}])
@@ -150,8 +154,7 @@ def test_no_validator_is_built_for_a_request(app: ASGIApp, monkeypatch: pytest.M
     assert post_json(app, "/v1/authorize", {}).status == 400
 
 
-def test_plain_connexion_has_its_body_validator_replaced_and_keeps_none_of_its_own() -> None:
-    app = make_app(fast_path=False)
+def test_a_form_is_refused_and_an_empty_object_explained(app: ASGIApp) -> None:
     form = {**JSON_HEADERS, "content-type": "application/x-www-form-urlencoded"}
     assert ask(app, "POST", "/v1/authorize", headers=form, body=b"amount=1").code == "unsupported_media_type"
     assert post_json(app, "/v1/authorize", {}).faults == [
@@ -236,8 +239,8 @@ def test_errors_do_not_hold_the_schema_or_the_value(app: ASGIApp) -> None:
 # 11 to 13: how the app is built.
 
 
-def test_a_path_in_servers_is_no_mount(is_fast: bool) -> None:
-    app = make_app({**CONTRACT, "servers": [{"url": "https://api.example/prod"}]}, fast_path=is_fast)
+def test_a_path_in_servers_is_no_mount() -> None:
+    app = make_app({**CONTRACT, "servers": [{"url": "https://api.example/prod"}]})
     assert ask(app, "GET", "/v1/health").status == 201
     assert ask(app, "GET", "/v1/transactions/a", headers=JSON_HEADERS).status == 201
 
@@ -262,36 +265,40 @@ def test_a_path_that_is_nearly_right_is_not_found_and_not_redirected(app: ASGIAp
     assert "location" not in response
 
 
-def test_an_operation_without_a_handler_fails_the_build_and_not_a_request(is_fast: bool) -> None:
-    handlers = {name: handler for name, handler in HANDLERS.items() if name != "search"}
-    with pytest.raises(ContractError, match="operations without a handler: search"):
-        make_app(handlers=handlers, fast_path=is_fast)
+def test_an_operation_without_a_handler_fails_the_build_and_not_a_request() -> None:
+    paths = {"/v1/wealth": {"get": {"operationId": "get_wealth", "tags": ["system"], "responses": {}}}}
+    with pytest.raises(ContractError, match="the operation get_wealth has no handler"):
+        build_app(
+            {**CONTRACT, "paths": paths}, make_ports(), authenticate=authenticate, find_handler=load_handler
+        )
 
 
-def test_a_handler_without_an_operation_fails_the_build(is_fast: bool) -> None:
-    with pytest.raises(ContractError, match="handlers without an operation: search_more"):
-        make_app(handlers={**HANDLERS, "search_more": HANDLERS["search"]}, fast_path=is_fast)
+def test_a_path_that_the_contract_no_longer_has_is_not_found() -> None:
+    paths = {path: item for path, item in CONTRACT["paths"].items() if path != "/v1/health"}
+    app = make_app({**CONTRACT, "paths": paths})
+    assert ask(app, "GET", "/v1/health").code == "route_not_found"
+    assert ask(app, "GET", "/v1/transactions/a", headers=JSON_HEADERS).status == 201
 
 
-def test_connexion_itself_is_built_before_the_first_request(is_fast: bool) -> None:
+def test_connexion_itself_is_built_before_the_first_request() -> None:
     contract = deepcopy(CONTRACT)
     # Nothing that this layer looks at, but no OpenAPI either.
     del contract["info"]["version"]
     with pytest.raises(Exception, match="'version' is a required property"):
-        make_app(contract, fast_path=is_fast)
+        make_app(contract)
 
 
 # 14 to 16: how it runs.
 
 
-def test_a_handler_runs_in_the_event_loops_thread(is_fast: bool) -> None:
+def test_a_handler_runs_in_the_event_loops_thread() -> None:
     threads = []
 
     async def note(_: Call) -> Answer:
         threads.append(threading.get_ident())
         return Answer(200, {})
 
-    app = make_app(handlers={**HANDLERS, "get_health": note, "authorize": note}, fast_path=is_fast)
+    app = make_app(handlers={**HANDLERS, "get_health": note, "authorize": note})
     ask(app, "GET", "/v1/health")
     # `ask` fails when the body is read a second time.
     post_json(app, "/v1/authorize", AUTHORIZE)
@@ -316,7 +323,7 @@ def _calls(tree: ast.AST) -> Iterator[str]:
 
 
 def test_nothing_in_the_http_layer_runs_a_loop_of_its_own() -> None:
-    for path in (ROOT / "handlers" / "payments_sandbox" / "http").glob("*.py"):
+    for path in (ROOT / "handlers" / "payments_sandbox" / "http").rglob("*.py"):
         assert "asyncio.run" not in set(_calls(ast.parse(path.read_text()))), path.name
 
 

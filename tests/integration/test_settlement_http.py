@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
+from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.moments import parse_moment
-from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.settlement_views import COLUMNS
+from payments_sandbox.http.operations.settlement_views import COLUMNS
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.ports import Ports
 from tests.calls.payments import authorize, capture, card_with, id_of, refund
@@ -37,10 +37,10 @@ def ports(clock: FrozenClock) -> Ports:
     return ports
 
 
-@pytest.fixture(params=[True, False], ids=["fast", "plain"])
-def app(request: pytest.FixtureRequest, ports: Ports) -> ASGIApp:
-    options = HttpOptions(fast_path=request.param, body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
-    return build_app(CONTRACT, HANDLERS, ports, authenticate=authenticate, options=options)
+@pytest.fixture
+def app(ports: Ports) -> ASGIApp:
+    options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+    return build_app(CONTRACT, ports, authenticate=authenticate, options=options)
 
 
 def call(app: ASGIApp, method: str, path: str, body: Json | None = None, query: str = "") -> Response:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from payments_sandbox.bootstrap import HANDLERS
 from payments_sandbox.domain.triggers import TEST_CARDS
-from payments_sandbox.http.app import HttpOptions, build_app
-from payments_sandbox.http.contract import resolve
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
+from payments_sandbox.http.reading.contract import resolve
 from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
@@ -68,7 +67,7 @@ class Api:
         ports = make_ports(self.store)
         ensure_demo_account(ports)
         options = HttpOptions(contract_is_valid=True)
-        self._app = build_app(CONTRACT, HANDLERS, ports, authenticate=authenticate, options=options)
+        self._app = build_app(CONTRACT, ports, authenticate=authenticate, options=options)
 
     def send(self, method: str, path: str, body: bytes, **headers: str) -> Response:
         known = {"x-api-key": DEMO_API_KEY, "content-type": "application/json", "x-idempotency-key": "one"}

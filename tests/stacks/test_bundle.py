@@ -137,7 +137,7 @@ def test_the_bundle_holds_what_runs_and_not_what_describes_it(lambda_bundle: Bun
 
 
 def test_the_bundled_contract_is_the_contract(lambda_bundle: Bundle) -> None:
-    from payments_sandbox.http.contract import load_contract
+    from payments_sandbox.http.reading.contract import load_contract
     from payments_sandbox.settings import contract_path
 
     assert json.loads(_entries(lambda_bundle)[str(CONTRACT)]) == load_contract(contract_path())

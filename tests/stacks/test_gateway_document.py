@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from payments_sandbox.http.contract import load_contract as load_served_contract
-from payments_sandbox.http.contract import read_operations
+from payments_sandbox.http.reading.contract import load_contract as load_served_contract
+from payments_sandbox.http.reading.contract import read_operations
 from stacks.gateway.document import (
     DocumentArgs,
     deploy_document,

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from payments_sandbox.domain.errors import SandboxError
-from payments_sandbox.http import problems, shim
+from payments_sandbox.http import problems
+from payments_sandbox.http.pipeline import boundary
 from payments_sandbox.http.problems import QUOTA_TYPE, STATUS, TYPE_PREFIX
 from stacks.gateway.responses import PROBLEMS, GatewayProblem, gateway_responses
 from tests.contract import CONTRACT
@@ -124,6 +125,6 @@ def test_pages_may_read_errors_only_where_pages_may_call() -> None:
     for kind in CLIENT_KINDS | SERVER_KINDS:
         _, headers, _ = render(kind, pages_may_call=True)
         assert headers["Access-Control-Allow-Origin"] == "*"
-        assert headers["Access-Control-Expose-Headers"] == shim._EXPOSED_HEADERS.decode()
+        assert headers["Access-Control-Expose-Headers"] == boundary._EXPOSED_HEADERS.decode()
         _, headers, _ = render(kind, pages_may_call=False)
         assert not any(name.startswith("Access-Control") for name in headers)

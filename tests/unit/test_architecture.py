@@ -65,7 +65,7 @@ VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "manag
 # Where catching everything and going on is right, and why.
 CATCHES_EVERYTHING = {
     "payments_sandbox.workers.due": "due work nobody waits for: logs the error with its record's id, and leaves the work due",
-    "payments_sandbox.http.shim": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
+    "payments_sandbox.http.pipeline.boundary": "the outermost ASGI layer: logs the error with its request id and answers a bare 500",
 }
 
 
@@ -297,10 +297,14 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (imports_follow_the_arrows, "payments_sandbox.services.payments", "import yaml"),
     (
         imports_follow_the_arrows,
-        "payments_sandbox.http.payments",
+        "payments_sandbox.http.operations.payments",
         "from payments_sandbox.adapters.sqlite import ledger",
     ),
-    (imports_follow_the_arrows, "payments_sandbox.http.payments", "import payments_sandbox.bootstrap"),
+    (
+        imports_follow_the_arrows,
+        "payments_sandbox.http.operations.payments",
+        "import payments_sandbox.bootstrap",
+    ),
     (
         imports_follow_the_arrows,
         "payments_sandbox.adapters.sqlite.ledger",
@@ -348,7 +352,7 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "payments_sandbox.http.shim",
+        "payments_sandbox.http.pipeline.boundary",
         "import time\nnow = time.time_ns",
     ),
     (
@@ -445,7 +449,7 @@ SOUND: tuple[tuple[str, str], ...] = (
     ("payments_sandbox.adapters.system.clock", "import time\nimport secrets\nNOW = time.time_ns()"),
     ("payments_sandbox.settings", "import os\nDB = os.environ.get('DB')"),
     ("payments_sandbox.bootstrap", "from payments_sandbox import http, adapters, settings"),
-    ("payments_sandbox.http.shim", "try:\n    f()\nexcept Exception:\n    g()"),
+    ("payments_sandbox.http.pipeline.boundary", "try:\n    f()\nexcept Exception:\n    g()"),
     ("payments_sandbox.http.server", "import time\nSTARTED = time.monotonic()\nRATIO = 1 / 2\nHALF = 0.5"),
     (
         "payments_sandbox.http.server",

@@ -12,10 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from contracts.events.generate import DIRECTORY, DRAFT, event_schemas, text_of
-from payments_sandbox.bootstrap import BODY_BYTES_MAX, HANDLERS
+from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.triggers import HEADER
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
-from payments_sandbox.http.app import HttpOptions, build_app
+from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
 from payments_sandbox.services.due_work import do_due_work
 from payments_sandbox.services.events import EVENT_PREFIX, Event, event_of, list_events
@@ -362,7 +362,7 @@ class Largest:
         self.ports = make_ports(self.store)
         ensure_demo_account(self.ports)
         options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
-        self.app = build_app(CONTRACT, HANDLERS, self.ports, authenticate=authenticate, options=options)
+        self.app = build_app(CONTRACT, self.ports, authenticate=authenticate, options=options)
 
     def post(self, path: str, body: Json, **headers: str) -> str:
         """Post a body that is filled up to the last byte that is taken; answers the id of what it made."""

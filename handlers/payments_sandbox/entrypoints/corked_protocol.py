@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from payments_sandbox.http.shim import CUT_CONNECTION
+from payments_sandbox.http.pipeline.boundary import CUT_CONNECTION
 
 _LENGTH: Final = b"content-length"
 # What says how the body or the connection ends.

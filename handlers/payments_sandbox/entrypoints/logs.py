@@ -12,7 +12,7 @@ import orjson
 
 from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.domain.moments import format_moment
-from payments_sandbox.http.access_log import ACCESS_LOGGER, AccessLog, access_message
+from payments_sandbox.http.pipeline.access_log import ACCESS_LOGGER, AccessLog, access_message
 
 FLUSH_S: Final = 0.1
 """How long a line of level info may wait for others; warnings and errors are written at once."""

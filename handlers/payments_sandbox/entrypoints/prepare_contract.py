@@ -8,8 +8,8 @@ from pathlib import Path
 
 import orjson
 
-from payments_sandbox.http.app import validate_contract
-from payments_sandbox.http.contract import load_contract
+from payments_sandbox.http.pipeline.app import validate_contract
+from payments_sandbox.http.reading.contract import load_contract
 from payments_sandbox.settings import contract_path
 
 

@@ -23,7 +23,7 @@ START = """
 import json, sys
 from payments_sandbox.entrypoints.lean_imports import LEFT_OUT, lean_imports
 with lean_imports():
-    import payments_sandbox.http.app
+    import payments_sandbox.http.pipeline.app
     import mangum
 loaded = [name for name in LEFT_OUT if name in sys.modules]
 from tests.integration.http_contract import AUTHORIZE, make_app, post_json
@@ -64,7 +64,7 @@ def ask(method, path):
     return handler(event, LambdaContext())["statusCode"]
 
 def late():
-    return [name for name in ("payments_sandbox.http.health", "payments_sandbox.http.events") if name in sys.modules]
+    return [name for name in ("payments_sandbox.http.operations.system", "payments_sandbox.http.operations.events") if name in sys.modules]
 
 answers = [ask("POST", "/v1/authorize"), ask("GET", "/v1/events/evt_1"), late(), ask("GET", "/v1/health"), late()]
 print(json.dumps([answers, [name for name in LEFT_OUT if name in sys.modules]]))
@@ -86,7 +86,7 @@ def test_the_lambda_function_starts_without_it_too_and_its_client_works(tmp_path
     )
     assert done.returncode == 0, done.stderr
     answers, collector = done.stdout.splitlines()
-    assert json.loads(answers) == [[401, 401, [], 503, ["payments_sandbox.http.health"]], []]
+    assert json.loads(answers) == [[401, 401, [], 503, ["payments_sandbox.http.operations.system"]], []]
     assert collector == "True True", "the garbage collector works again, but not on what the start has built"
 
 

@@ -116,7 +116,7 @@ def test_every_kind_that_is_listed_has_an_example_in_the_grammar() -> None:
 
 
 def test_the_operations_that_can_fail_are_those_that_take_the_header() -> None:
-    from payments_sandbox.http.faults import OPERATIONS
+    from payments_sandbox.http.operations.faults import OPERATIONS
 
     taking = {}
     for item in CONTRACT["paths"].values():
