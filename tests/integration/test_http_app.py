@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.integration.http_contract import (
     AUTHORIZE,
     BODY_BYTES_MAX,
     CARD,
+    CONTRACT,
     JSON_HEADERS,
     ORIGIN,
     ask,
@@ -401,6 +403,19 @@ def test_requests_at_the_same_time_do_not_mix() -> None:
         thread.join()
     assert len(found) == 200
     assert all(name == path == request_id for name, path, request_id in found)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/authorize", "/v1/health", "/v1/transactions/{transaction_id}/notes/{note_id}"]
+)
+def test_a_path_that_is_removed_from_the_contract_is_not_found(path: str) -> None:
+    contract = deepcopy(CONTRACT)
+    methods = contract["paths"].pop(path)
+    address = path.format(transaction_id="auth_1", note_id="note_1")
+    for method in methods:
+        assert ask(make_app(), method.upper(), address).status != 404
+        response = ask(make_app(contract), method.upper(), address)
+        assert (response.status, response.code) == (404, "route_not_found")
 
 
 # The documents.

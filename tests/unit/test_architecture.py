@@ -59,6 +59,7 @@ CLOCKS = (
     "datetime.datetime.today",
     "datetime.date.today",
 )
+REQUEST_PATHS = ("path", "raw_path")
 RANDOMNESS = ("random", "secrets", "uuid", "os.urandom", "ssl.RAND_bytes")
 VAGUE_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"})
 
@@ -188,6 +189,20 @@ def time_and_randomness_come_from_the_system_adapters(module: Module) -> Iterato
                 yield f"{line}: {name} is called in payments_sandbox.adapters.system only: take the port"
 
 
+def one_module_reads_the_path_of_a_request(module: Module) -> Iterator[str]:
+    if not module.within("payments_sandbox") or module.within("payments_sandbox.http.pipeline.routing"):
+        return
+    for node in module.nodes:
+        if isinstance(node, ast.Subscript) and (_dotted(node.value) or "").endswith("scope"):
+            key: ast.expr | None = node.slice
+        elif isinstance(node, ast.Call) and (_dotted(node.func) or "").endswith("scope.get"):
+            key = next(iter(node.args), None)
+        else:
+            continue
+        if isinstance(key, ast.Constant) and key.value in REQUEST_PATHS:
+            yield f"{node.lineno}: payments_sandbox.http.pipeline.routing alone reads the path of a request"
+
+
 def money_knows_no_floats(module: Module) -> Iterator[str]:
     if not module.within(*PURE_LAYERS):
         return
@@ -268,6 +283,7 @@ RULES: tuple[Rule, ...] = (
     storage_libraries_stay_in_adapters,
     only_settings_read_the_environment,
     time_and_randomness_come_from_the_system_adapters,
+    one_module_reads_the_path_of_a_request,
     money_knows_no_floats,
     nothing_catches_everything_and_goes_on,
     no_module_has_a_vague_name,
@@ -318,6 +334,16 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (imports_follow_the_arrows, "payments_sandbox.settings", "from payments_sandbox.adapters import sqlite"),
     (imports_follow_the_arrows, "payments_sandbox.bootstrap", "from payments_sandbox.entrypoints import cli"),
     (every_module_of_the_package_is_in_a_layer, "payments_sandbox.dashboard", ""),
+    (
+        one_module_reads_the_path_of_a_request,
+        "payments_sandbox.http.pipeline.operation",
+        "def f(scope):\n    return scope['path'] == '/v1/health'",
+    ),
+    (
+        one_module_reads_the_path_of_a_request,
+        "payments_sandbox.entrypoints.local",
+        "def f(self):\n    return self.scope.get('raw_path')",
+    ),
     (
         stacks_and_the_package_never_meet,
         "stacks.components.api",
