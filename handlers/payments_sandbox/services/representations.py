@@ -1,19 +1,16 @@
-"""How ledger entries, settlements, cards and accounts look to clients: the contract's schemas, in responses and in events alike."""
+"""How ledger entries and cards look to clients: the contract's schemas, in responses and in events alike."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from payments_sandbox.domain.moments import format_moment
 from payments_sandbox.domain.network import APPROVED, DECLINE_CODES, MESSAGE_TYPES, NEVER_RETRY
-from payments_sandbox.domain.plans import PLANS
 from payments_sandbox.domain.postings import Posting
 from payments_sandbox.domain.settlement import SETTLED_KINDS
-from payments_sandbox.services.accounts import Account, ApiKey, NewApiKey
 from payments_sandbox.services.entries import AUTHORIZATION, Entry, EntryData
 
 if TYPE_CHECKING:
     # Lambda starts without what a payment does not need.
-    from payments_sandbox.services.settlement_records import Group, Settlement
     from payments_sandbox.services.transactions import CardSummary, Family
 
 Json = dict[str, Any]
@@ -83,36 +80,6 @@ def render_family(family: "Family") -> Json:
     return {**render_transaction(family.entry), "family": [_member(member) for member in family.members]}
 
 
-def render_settlement(settlement: "Settlement") -> Json:
-    """The contract's `Settlement`."""
-    batch, currency = settlement.batch, settlement.currency
-    settled_at = format_moment(batch.settled_at)
-    return {
-        "settlement_id": settlement.settlement_id,
-        "status": "completed" if settlement.completed else "in_progress",
-        "initiated_by": "request" if batch.on_demand else "schedule",
-        "currency": currency,
-        "up_to": format_moment(batch.up_to),
-        "settled_at": settled_at,
-        "entry_count": settlement.count,
-        "gross_amount": settlement.gross,
-        "fee_amount": settlement.fees,
-        "net_amount": settlement.net,
-        "groups": [_group(group) for group in settlement.groups],
-        "postings": _render_postings(settlement.postings) if settlement.completed else [],
-        "payout": {
-            "payout_id": settlement.payout_id,
-            "amount": settlement.net,
-            "currency": currency,
-            "paid_at": settled_at,
-            "postings": _render_postings(settlement.payout_postings),
-        }
-        if settlement.completed
-        else None,
-        "discrepancy_count": len(batch.discrepancies),
-    }
-
-
 def render_card_summary(card: "CardSummary") -> Json:
     """The contract's `CardSummary`."""
     return {
@@ -121,34 +88,6 @@ def render_card_summary(card: "CardSummary") -> Json:
         "first_used_at": format_moment(card.first_used_at),
         "last_used_at": format_moment(card.last_used_at),
     }
-
-
-def render_account(account: Account) -> Json:
-    """The contract's `Account`."""
-    plan = PLANS[account.plan]
-    return {
-        "account_id": account.account_id,
-        "name": account.name,
-        "plan": {"name": plan.name, "requests": plan.requests, "window_seconds": plan.window_s},
-        "seed": account.seed,
-        "created_at": format_moment(account.created_at),
-    }
-
-
-def render_api_key(key: ApiKey) -> Json:
-    """The contract's `ApiKey`."""
-    return {
-        "key_id": key.key_id,
-        "label": key.label,
-        "last4": key.last4,
-        "created_at": format_moment(key.created_at),
-        "revoked_at": None if key.revoked_at is None else format_moment(key.revoked_at),
-    }
-
-
-def render_new_api_key(new: NewApiKey) -> Json:
-    """The contract's `NewApiKey`: the one time that the secret is shown."""
-    return {**render_api_key(new.api_key), "secret": new.secret}
 
 
 def _card(card: Mapping[str, Any]) -> Json:
@@ -192,22 +131,12 @@ def _simulation(simulation: Mapping[str, Any]) -> Json:
 
 
 def _postings(data: EntryData) -> list[Json]:
-    return _render_postings([(name, amount) for name, amount in data["postings"]])
+    return render_postings([(name, amount) for name, amount in data["postings"]])
 
 
-def _render_postings(postings: Sequence[Posting]) -> list[Json]:
+def render_postings(postings: Sequence[Posting]) -> list[Json]:
+    """The contract's `Posting`s."""
     return [{"ledger_account": name, "amount": amount} for name, amount in postings]
-
-
-def _group(group: "Group") -> Json:
-    return {
-        "type": group.type,
-        "brand": group.brand,
-        "count": group.count,
-        "gross_amount": group.gross,
-        "fee_amount": group.fees,
-        "net_amount": group.gross - group.fees,
-    }
 
 
 def _member(entry: Entry) -> Json:

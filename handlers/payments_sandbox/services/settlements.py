@@ -27,7 +27,6 @@ from payments_sandbox.services import entries, settlement_records
 from payments_sandbox.services.entries import data_of, with_settlement
 from payments_sandbox.services.listings import ListingPage, walk, walk_due
 from payments_sandbox.services.ports import Committed, Index, Ports, Record, Update
-from payments_sandbox.services.representations import render_settlement
 from payments_sandbox.services.settlement_records import (
     COMPLETED,
     SETTLEMENT,
@@ -40,6 +39,7 @@ from payments_sandbox.services.settlement_records import (
     settlement_of,
     with_lines,
 )
+from payments_sandbox.services.settlement_representations import render_settlement
 
 _RACES_MAX: Final = 64
 

@@ -13,15 +13,13 @@ from jsonschema.validators import extend
 
 from payments_sandbox.domain.errors import StateConflict
 from payments_sandbox.services import accounts
-from payments_sandbox.services.ports import Ports
-from payments_sandbox.services.representations import (
+from payments_sandbox.services.account_representations import (
     render_account,
     render_api_key,
-    render_card_summary,
-    render_family,
     render_new_api_key,
-    render_transaction,
 )
+from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.representations import render_card_summary, render_family, render_transaction
 from payments_sandbox.services.transactions import get_card, get_transaction
 from tests.calls.payments import (
     ACCOUNT,

@@ -12,12 +12,13 @@ from payments_sandbox.domain.errors import InvalidRequest
 from payments_sandbox.domain.faults import Rule
 from payments_sandbox.domain.ids import TransactionId
 from payments_sandbox.services import accounts, faults, payments, webhook_endpoints, worlds
+from payments_sandbox.services.account_representations import render_account
 from payments_sandbox.services.accounts import authenticate
 from payments_sandbox.services.controls import account_ports, get_controls
 from payments_sandbox.services.events import event_of
 from payments_sandbox.services.payments import Authorize, Operation
 from payments_sandbox.services.ports import Ports
-from payments_sandbox.services.representations import render_account, render_transaction
+from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.webhook_deliveries import plan_deliveries
 from tests.doubles.ports import LEDGER_SECRET, FrozenClock, SeededRandomness, make_ports
 

@@ -31,9 +31,10 @@ from payments_sandbox.services.ports import (
     Stale,
     Update,
 )
-from payments_sandbox.services.representations import render_settlement, render_transaction
+from payments_sandbox.services.representations import render_transaction
 from payments_sandbox.services.settlement_records import Settlement
 from payments_sandbox.services.settlement_reports import get_report
+from payments_sandbox.services.settlement_representations import render_settlement
 from payments_sandbox.services.settlement_schedule import change_schedule, get_schedule
 from payments_sandbox.services.settlements import get_settlement, list_settlements, settle_on_demand
 from payments_sandbox.services.transactions import get_transaction

@@ -2,7 +2,11 @@
 
 from payments_sandbox.http.operations.call import Answer, Call
 from payments_sandbox.services import accounts, worlds
-from payments_sandbox.services.representations import render_account, render_api_key, render_new_api_key
+from payments_sandbox.services.account_representations import (
+    render_account,
+    render_api_key,
+    render_new_api_key,
+)
 
 
 async def get_account(call: Call) -> Answer:

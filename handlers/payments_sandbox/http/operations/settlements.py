@@ -7,7 +7,7 @@ from payments_sandbox.domain.settlement import format_cutoff, parse_cutoff
 from payments_sandbox.http.operations.call import Answer, Call
 from payments_sandbox.http.operations.settlement_views import render_answers, render_report, write_csv
 from payments_sandbox.services import settlement_reports, settlement_schedule, settlements
-from payments_sandbox.services.representations import render_settlement
+from payments_sandbox.services.settlement_representations import render_settlement
 from payments_sandbox.services.settlement_schedule import Schedule
 
 _CSV_TYPE = "text/csv; charset=utf-8"

@@ -5,7 +5,7 @@ from typing import Any
 from payments_sandbox.domain.moments import format_moment
 from payments_sandbox.http.operations.call import Answer, Call
 from payments_sandbox.services import snapshots
-from payments_sandbox.services.representations import render_account, render_new_api_key
+from payments_sandbox.services.account_representations import render_account, render_new_api_key
 from payments_sandbox.services.snapshots import Snapshot
 
 
