@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from payments_sandbox.domain.disputes import CAUSES, DEADLINES_MS, REASONS, TRANSITIONS, Money, Status
-from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.domain.disputes import CAUSES, DEADLINES_MS, REASONS, TRANSITIONS, DisputeStatus, Money
+from payments_sandbox.domain.timestamps import DAY_MS
 
 DISPUTES: Final = Path(__file__).parents[1] / "docs" / "disputes.md"
 
@@ -53,7 +53,7 @@ def _transitions() -> Iterable[Sequence[str]]:
 
 
 def _deadlines() -> Iterable[Sequence[str]]:
-    for status in Status:
+    for status in DisputeStatus:
         duration_ms = DEADLINES_MS.get(status)
         yield f"`{status}`", "never: it is final" if duration_ms is None else f"{duration_ms // DAY_MS} days"
 

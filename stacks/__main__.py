@@ -12,7 +12,7 @@ from stacks.components.encryption import EncryptionKey, EncryptionKeyArgs
 from stacks.components.function import FunctionArgs, FunctionDefaults, SandboxFunction
 from stacks.components.ledger import Ledger, LedgerArgs
 from stacks.components.observability import Observability, ObservabilityArgs
-from stacks.components.settlement import Settlement, SettlementArgs, read_definition
+from stacks.components.settlement import SettlementArgs, SettlementWorkflow, read_definition
 from stacks.components.site import Site, SiteArgs
 from stacks.components.webhooks import Webhooks, WebhooksArgs
 from stacks.dashboard import Watched
@@ -123,7 +123,7 @@ webhooks = Webhooks(
     within,
 )
 
-settlement = Settlement(
+settlement = SettlementWorkflow(
     "settlement",
     SettlementArgs(
         defaults=functions,

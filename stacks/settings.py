@@ -26,7 +26,7 @@ SETTLEMENT: Final = ROOT / "handlers" / "payments_sandbox" / "workers" / "settle
 """The definition of the settlement's state machine, which lies beside its tasks."""
 
 
-class SettingsError(Exception):
+class StackSettingsError(Exception):
     """Settings that cannot be used; the message names each, and says what is expected."""
 
 
@@ -227,6 +227,6 @@ _READERS: Final[Mapping[Any, Callable[[str], Any]]] = {
 }
 
 
-def _refusal(stack: str, complaints: list[str]) -> SettingsError:
+def _refusal(stack: str, complaints: list[str]) -> StackSettingsError:
     listed = "\n".join(f"  {complaint}" for complaint in complaints)
-    return SettingsError(f"the settings of the stack {stack} cannot be used:\n{listed}")
+    return StackSettingsError(f"the settings of the stack {stack} cannot be used:\n{listed}")

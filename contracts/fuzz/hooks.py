@@ -39,7 +39,7 @@ CURSOR: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 EXAMPLE_CURSOR: Final = (
     base64.urlsafe_b64encode(b"1795428008638.auth_a4gbyy22n7u252hjyacniu4l2").decode().rstrip("=")
 )
-"""A cursor as `handlers/payments_sandbox/services/listings.py` makes them, for when no listing was long enough to give one."""
+"""A cursor as `handlers/payments_sandbox/services/ledger/listings.py` makes them, for when no listing was long enough to give one."""
 
 MONEY_PATHS: Final = frozenset({"/v1/capture", "/v1/refund", "/v1/void", "/v1/increment"})
 DISPUTES_PATH: Final = "/v1/disputes"

@@ -19,8 +19,8 @@ from payments_sandbox.adapters.dynamodb.items import to_item
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.sqlite.store import SqliteStore
+from payments_sandbox.services.ledger.scopes import ScopedStore
 from payments_sandbox.services.ports import Index, Record, Store
-from payments_sandbox.services.scopes import ScopedStore
 from tests.doubles.memory_store import MemoryStore
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from contracts.store.samples import FEED_KEY, make_record, updated
-from payments_sandbox.adapters.sqlite.groups import TurnInserts
+from payments_sandbox.adapters.sqlite.group_commit import SqliteGroupCommit
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.services.ports import Committed
@@ -41,7 +41,7 @@ def insert_groups_forever(path: Path, name: str) -> None:
 
 
 async def _insert_groups(path: Path, name: str) -> None:
-    group = TurnInserts(SqliteStore(path, checkpoint_interval_s=0.01))
+    group = SqliteGroupCommit(SqliteStore(path, checkpoint_interval_s=0.01))
 
     async def insert(record_id: str) -> None:
         assert group.insert(make_record(record_id, feed_key=FEED_KEY, data={"filling": FILLING})) is None
@@ -59,7 +59,7 @@ def insert_groups_once(path: Path, name: str) -> None:
 
 async def _insert_groups_once(path: Path, name: str) -> None:
     store = SqliteStore(path)
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert(record_id: str) -> None:
         existing = group.insert(make_record(record_id, data={"by": name}))

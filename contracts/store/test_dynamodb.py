@@ -31,7 +31,7 @@ from payments_sandbox.adapters.dynamodb.table import (
 )
 from payments_sandbox.domain.cards import CardDetails
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.payments import Authorize, authorize_payment
+from payments_sandbox.services.payments.payments import Authorize, authorize_payment
 from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,

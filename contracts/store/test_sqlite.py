@@ -26,7 +26,7 @@ from payments_sandbox.adapters.sqlite import store as sqlite_adapter
 from payments_sandbox.adapters.sqlite.schema import SCHEMA_VERSION
 from payments_sandbox.adapters.sqlite.store import SqliteStore, StoreOpenError
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.ports import DUE_KEY, Change, Committed, Index, Position, Record, Update
+from payments_sandbox.services.ports import DUE_KEY, Committed, FeedItem, Index, Position, Record, Update
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -397,7 +397,7 @@ def test_the_change_feed_lists_inserts_in_the_order_of_their_writing(path: Path)
         changes = store.changes(after=0, limit=10)
         assert [change.id for change in changes] == ["b", "a", "d", "c"]
         assert changes == sorted(changes, key=lambda change: change.seq)
-        assert changes[1] == Change(changes[1].seq, "a", "capture", "acct_2")
+        assert changes[1] == FeedItem(changes[1].seq, "a", "capture", "acct_2")
         assert store.changes(after=changes[1].seq, limit=1) == changes[2:3]
         assert store.changes(after=changes[3].seq, limit=10) == []
 

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.store.samples import FEED_KEY, make_record
 from contracts.store.sqlite_driver import Driver, raising, sqlite_error
-from payments_sandbox.adapters.sqlite.groups import TurnInserts
+from payments_sandbox.adapters.sqlite.group_commit import SqliteGroupCommit
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.services.ports import DUE_KEY, Committed, Index
@@ -48,7 +48,7 @@ def disk_full(driver: Driver, statement: str) -> Iterator[None]:
 def test_what_is_inserted_in_one_turn_is_committed_at_its_end(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert(number: int) -> set[str]:
         assert group.insert(make_record(f"auth_{number}")) is None
@@ -72,7 +72,7 @@ def test_a_turn_takes_one_commit(driver: Driver, tmp_path: Path) -> None:
         await asyncio.gather(*[insert(number) for number in range(5, 10)])
 
     with closing(SqliteStore(tmp_path / "ledger.db", checkpoint_interval_s=60)) as store:
-        group = TurnInserts(store)
+        group = SqliteGroupCommit(store)
         driver.statements.clear()
         asyncio.run(insert_twice_five())
         statements = list(driver.statements)
@@ -82,7 +82,7 @@ def test_a_turn_takes_one_commit(driver: Driver, tmp_path: Path) -> None:
 def test_an_id_that_is_taken_is_answered_by_what_has_been_committed(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
     store.insert(make_record("auth_1", data={"by": "an earlier request"}))
 
     async def insert() -> None:
@@ -97,7 +97,7 @@ def test_an_id_that_is_taken_is_answered_by_what_has_been_committed(
 
 def test_waiting_for_nothing_takes_no_time(store: SqliteStore) -> None:
     async def settle() -> None:
-        await TurnInserts(store).settled()
+        await SqliteGroupCommit(store).settled()
 
     asyncio.run(settle())
 
@@ -118,7 +118,7 @@ def test_waiting_for_nothing_takes_no_time(store: SqliteStore) -> None:
 def test_no_other_operation_meets_what_is_not_committed(
     store: SqliteStore, other: sqlite3.Connection, operate: Callable[[SqliteStore], Any]
 ) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert() -> None:
         assert group.insert(make_record("auth_1")) is None
@@ -130,7 +130,7 @@ def test_no_other_operation_meets_what_is_not_committed(
 
 
 def test_another_operation_in_between_divides_the_group(store: SqliteStore) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert_around_a_read() -> None:
         assert group.insert(make_record("auth_1")) is None
@@ -144,7 +144,7 @@ def test_another_operation_in_between_divides_the_group(store: SqliteStore) -> N
 
 
 def test_another_thread_may_use_the_store_meanwhile(store: SqliteStore) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert() -> None:
         assert group.insert(make_record("auth_1", feed_key=FEED_KEY)) is None
@@ -157,7 +157,7 @@ def test_another_thread_may_use_the_store_meanwhile(store: SqliteStore) -> None:
 
 
 def test_a_request_that_is_cancelled_takes_nobody_with_it(store: SqliteStore) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
 
     async def insert(number: int) -> int:
         group.insert(make_record(f"auth_{number}"))
@@ -178,7 +178,7 @@ def test_a_request_that_is_cancelled_takes_nobody_with_it(store: SqliteStore) ->
 # What fails
 
 
-def insert_and_settle(group: TurnInserts, *numbers: int) -> list[BaseException | None]:
+def insert_and_settle(group: SqliteGroupCommit, *numbers: int) -> list[BaseException | None]:
     """Insert these in one turn; what each was told."""
 
     async def insert(number: int) -> None:
@@ -195,7 +195,7 @@ def test_a_commit_that_fails_is_told_to_all_who_inserted_and_leaves_nothing(
     driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
-        group = TurnInserts(store)
+        group = SqliteGroupCommit(store)
         with disk_full(driver, "COMMIT"):
             told = insert_and_settle(group, 1, 2)
         assert [type(each) for each in told] == [StoreUnavailable, StoreUnavailable]
@@ -208,7 +208,7 @@ def test_an_operation_does_not_fail_because_it_could_not_commit_the_group(
     driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
-        group = TurnInserts(store)
+        group = SqliteGroupCommit(store)
 
         async def read_in_between() -> None:
             assert group.insert(make_record("auth_1")) is None
@@ -225,7 +225,7 @@ def test_an_operation_does_not_fail_because_it_could_not_commit_the_group(
 
 def test_a_repeat_whose_first_could_not_be_committed_takes_its_place(driver: Driver, tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
-        group = TurnInserts(store)
+        group = SqliteGroupCommit(store)
 
         async def insert_twice() -> None:
             assert group.insert(make_record("auth_1", data={"by": "the first"})) is None
@@ -243,7 +243,7 @@ def test_a_repeat_whose_first_could_not_be_committed_takes_its_place(driver: Dri
 def test_a_file_that_another_process_keeps_locked_is_an_outage_for_the_insert(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
     other.execute("BEGIN IMMEDIATE")
     (told,) = insert_and_settle(group, 1)
     assert isinstance(told, StoreUnavailable)
@@ -254,7 +254,7 @@ def test_a_file_that_another_process_keeps_locked_is_an_outage_for_the_insert(
 def test_a_defective_record_keeps_no_lock_and_takes_nobody_with_it(
     store: SqliteStore, other: sqlite3.Connection
 ) -> None:
-    group = TurnInserts(store)
+    group = SqliteGroupCommit(store)
     defective = make_record("auth_1", created_at="yesterday")  # type: ignore[arg-type]
 
     async def insert_alone() -> None:
@@ -284,7 +284,7 @@ def test_an_insert_with_which_sqlite_gives_up_the_whole_group_is_told_to_all(
     driver: Driver, tmp_path: Path
 ) -> None:
     with closing(SqliteStore(tmp_path / "ledger.db")) as store:
-        group = TurnInserts(store)
+        group = SqliteGroupCommit(store)
 
         async def insert_two() -> None:
             assert group.insert(make_record("auth_1")) is None

@@ -14,15 +14,23 @@ from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
 from payments_sandbox.adapters.system.principals import RecentPrincipals
 from payments_sandbox.adapters.system.randomness import SystemRandomness
-from payments_sandbox.domain.plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, DEMO_PLAN, PLANS
 from payments_sandbox.http.operations.call import Handler
 from payments_sandbox.http.pipeline.access_log import AccessLog
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
-from payments_sandbox.http.reading.contract import Operation, load_contract
-from payments_sandbox.services.accounts import authenticate, ensure_demo_account
-from payments_sandbox.services.ledger_secret import bind_ledger_secret, is_bound
-from payments_sandbox.services.ports import ApiKeyRegistry, Ports, Post, Reply, SecretBox, Sender, Store
+from payments_sandbox.http.reading.contract import OperationSpec, load_contract
+from payments_sandbox.services.accounts.accounts import authenticate, ensure_demo_account
+from payments_sandbox.services.ledger.ledger_secret import bind_ledger_secret, is_bound
+from payments_sandbox.services.ports import (
+    ApiKeyRegistry,
+    Ports,
+    Post,
+    ReceiverResponse,
+    SecretBox,
+    Sender,
+    Store,
+)
 from payments_sandbox.settings import (
     DeliverSettings,
     LambdaSettings,
@@ -73,7 +81,7 @@ def build_local(
 
     Raises StoreOpenError, SecretFileError or WrongLedgerSecret when the ledger or its key cannot be used.
     """
-    from payments_sandbox.adapters.sqlite.groups import TurnInserts
+    from payments_sandbox.adapters.sqlite.group_commit import SqliteGroupCommit
     from payments_sandbox.adapters.sqlite.store import SqliteStore
     from payments_sandbox.adapters.system.secret_box import FileSecretBox
     from payments_sandbox.adapters.system.secret_file import load_secret
@@ -94,7 +102,7 @@ def build_local(
             principals=RecentPrincipals(clock),
             secret_box=FileSecretBox(secret),
             ledger_secret=secret,
-            group=TurnInserts(store),
+            group=SqliteGroupCommit(store),
             sender=sender,
             loopback_webhooks=True,
             public_url=public_url,
@@ -238,12 +246,12 @@ def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
     return SettlementTasks(ports)
 
 
-def _load(operation: Operation) -> Handler:
+def _load(operation: OperationSpec) -> Handler:
     """The handler of an operation, imported at once: a local start may take longer than a first request."""
     return LazyHandler(operation).load()
 
 
-def _load_payments(operation: Operation) -> Handler:
+def _load_payments(operation: OperationSpec) -> Handler:
     """The handler of an operation; a function that starts cold imports at once what takes payments, and no more."""
     handler = LazyHandler(operation)
     return handler.load() if operation.tag == "payments" else handler
@@ -288,7 +296,7 @@ class LazySender:
     def __init__(self, make: Callable[[], Sender]) -> None:
         self._make = cache(make)
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         return await self._make().send(post)
 
 

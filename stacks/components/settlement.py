@@ -50,7 +50,7 @@ def read_definition(path: Path) -> str:
     return definition
 
 
-class Settlement(pulumi.ComponentResource):
+class SettlementWorkflow(pulumi.ComponentResource):
     """State machine, function, schedule, and the queue of starts that failed.
 
     Outputs: state_machine_arn, state_machine_name, dead_letter_name.

@@ -19,7 +19,7 @@ WARM_TABLE_WRITES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """So much of something in a month, and what it costs."""
 
     what: str
@@ -36,7 +36,7 @@ class Line:
 class Month:
     """A month's lines."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[CostLine, ...]
 
     @property
     def dollars(self) -> Decimal:
@@ -88,16 +88,16 @@ def quiet_month(payments_per_day: int) -> Month:
     stored_kb = 12 * events * (work.AUTHORIZATION_KB + work.DELIVERY_KB)
     # Few as they are, no two events share a batch.
     used = [
-        Line("API requests", requests, prices.API_REQUEST),
+        CostLine("API requests", requests, prices.API_REQUEST),
         *_function("API", requests, work.API_MB, work.API_S),
         *_function("relay", events, work.WORKER_MB, work.RELAY_S),
         *_function("deliver", events, work.WORKER_MB, work.DELIVER_S),
-        Line("ledger writes", writes, prices.WRITE_UNIT),
-        Line("ledger reads", reads, prices.READ_UNIT),
-        Line("events published", events, prices.SNS_PUBLISH),
-        Line("events received", events * work.REQUESTS_PER_BATCH, prices.SQS_REQUEST),
+        CostLine("ledger writes", writes, prices.WRITE_UNIT),
+        CostLine("ledger reads", reads, prices.READ_UNIT),
+        CostLine("events published", events, prices.SNS_PUBLISH),
+        CostLine("events received", events * work.REQUESTS_PER_BATCH, prices.SQS_REQUEST),
         _logs(requests, 2 * events),
-        Line("a year's records stored", stored_kb / KB_PER_GB, prices.STORED_GB),
+        CostLine("a year's records stored", stored_kb / KB_PER_GB, prices.STORED_GB),
     ]
     return Month((*_idle(), *used))
 
@@ -107,16 +107,18 @@ def busy_month(rate: int) -> Month:
     requests = Decimal(rate * work.MONTH_S)
     relayed, delivered = requests / work.RELAY_BATCH, requests / work.MESSAGE_BATCH
     used = [
-        Line("API requests", requests, prices.API_REQUEST),
+        CostLine("API requests", requests, prices.API_REQUEST),
         *_function("API", requests, work.API_MB, work.API_S),
         *_function("relay", relayed, work.WORKER_MB, work.RELAY_S),
         *_function("deliver", delivered, work.WORKER_MB, work.DELIVER_NOTHING_S),
-        Line("ledger writes", requests * work.AUTHORIZE.writes, prices.WRITE_UNIT),
-        Line("ledger reads", delivered * work.LISTING_READS, prices.READ_UNIT),
-        Line("events published", requests / work.MESSAGE_BATCH, prices.SNS_PUBLISH),
-        Line("events received", delivered * work.REQUESTS_PER_BATCH, prices.SQS_REQUEST),
+        CostLine("ledger writes", requests * work.AUTHORIZE.writes, prices.WRITE_UNIT),
+        CostLine("ledger reads", delivered * work.LISTING_READS, prices.READ_UNIT),
+        CostLine("events published", requests / work.MESSAGE_BATCH, prices.SNS_PUBLISH),
+        CostLine("events received", delivered * work.REQUESTS_PER_BATCH, prices.SQS_REQUEST),
         _logs(requests, relayed + delivered),
-        Line("the month's records stored", requests * work.AUTHORIZATION_KB / KB_PER_GB, prices.STORED_GB),
+        CostLine(
+            "the month's records stored", requests * work.AUTHORIZATION_KB / KB_PER_GB, prices.STORED_GB
+        ),
     ]
     return Month((*_idle(), *used))
 
@@ -148,33 +150,33 @@ def due_index_rate_max(*parts: LedgerWork) -> int:
     return work.DUE_SHARDS * PARTITION_WRITES_MAX // sum(part.due_writes for part in parts)
 
 
-def _idle() -> Iterator[Line]:
+def _idle() -> Iterator[CostLine]:
     sweeps, nights = Decimal(work.MONTH_MINUTES), work.MONTH_DAYS
-    yield Line("encryption key", Decimal(1), prices.KMS_KEY)
+    yield CostLine("encryption key", Decimal(1), prices.KMS_KEY)
     hours = Decimal(work.MONTH_S) / 3600
-    yield Line("data keys", hours * work.DATA_KEYS_PER_HOUR, prices.KMS_REQUEST)
-    yield Line("alarms", Decimal(work.ALARM_METRICS), prices.ALARM)
-    yield Line("dashboards", Decimal(work.DASHBOARDS_BEYOND_FREE), prices.DASHBOARD)
-    yield Line("schedules", sweeps + nights, prices.SCHEDULE_RUN)
+    yield CostLine("data keys", hours * work.DATA_KEYS_PER_HOUR, prices.KMS_REQUEST)
+    yield CostLine("alarms", Decimal(work.ALARM_METRICS), prices.ALARM)
+    yield CostLine("dashboards", Decimal(work.DASHBOARDS_BEYOND_FREE), prices.DASHBOARD)
+    yield CostLine("schedules", sweeps + nights, prices.SCHEDULE_RUN)
     yield from _function("sweeper", sweeps, work.WORKER_MB, work.SWEEP_S)
-    yield Line("sweeper reads", sweeps * work.SWEEP_READS, prices.READ_UNIT)
+    yield CostLine("sweeper reads", sweeps * work.SWEEP_READS, prices.READ_UNIT)
     yield from _function("settlement", nights * work.SETTLEMENT_TASKS, work.WORKER_MB, work.SETTLE_TASK_S)
-    yield Line("settlement transitions", nights * work.SETTLEMENT_TRANSITIONS, prices.TRANSITION)
+    yield CostLine("settlement transitions", nights * work.SETTLEMENT_TRANSITIONS, prices.TRANSITION)
     polls = Decimal(work.POLLERS * work.MONTH_S) / work.POLL_S
-    yield Line("polls of the queue", polls, prices.SQS_REQUEST)
-    yield Line("logs of the sweeper", sweeps * work.RUN_LOG_KB / KB_PER_GB, prices.LOG_GB)
+    yield CostLine("polls of the queue", polls, prices.SQS_REQUEST)
+    yield CostLine("logs of the sweeper", sweeps * work.RUN_LOG_KB / KB_PER_GB, prices.LOG_GB)
 
 
-def _function(name: str, runs: Decimal, memory_mb: int, duration_s: Decimal) -> Iterable[Line]:
+def _function(name: str, runs: Decimal, memory_mb: int, duration_s: Decimal) -> Iterable[CostLine]:
     return (
-        Line(f"{name} invocations", runs, prices.LAMBDA_REQUEST),
-        Line(f"{name} compute", runs * duration_s * memory_mb / 1024, prices.LAMBDA_GB_SECOND),
+        CostLine(f"{name} invocations", runs, prices.LAMBDA_REQUEST),
+        CostLine(f"{name} compute", runs * duration_s * memory_mb / 1024, prices.LAMBDA_GB_SECOND),
     )
 
 
-def _logs(requests: Decimal, runs: Decimal) -> Line:
+def _logs(requests: Decimal, runs: Decimal) -> CostLine:
     kb = requests * work.REQUEST_LOG_KB + runs * work.RUN_LOG_KB
-    return Line("logs", kb / KB_PER_GB, prices.LOG_GB)
+    return CostLine("logs", kb / KB_PER_GB, prices.LOG_GB)
 
 
 def _ceiling(value: Decimal) -> int:

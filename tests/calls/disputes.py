@@ -2,9 +2,13 @@
 
 from typing import Any, Final
 
-from payments_sandbox.services import disputes
-from payments_sandbox.services.dispute_records import Dispute
-from payments_sandbox.services.disputes import Answer, DisputeOutcome, OpenDispute
+from payments_sandbox.services.disputes import disputes
+from payments_sandbox.services.disputes.dispute_records import Dispute
+from payments_sandbox.services.disputes.disputes import (
+    DisputeOutcome,
+    EvidenceSubmission,
+    OpenDispute,
+)
 from payments_sandbox.services.ports import Ports
 from tests.calls.payments import ACCOUNT, CARD, authorize, capture, card_with, id_of
 from tests.doubles.ports import FrozenClock
@@ -52,7 +56,9 @@ def answer(
 ) -> DisputeOutcome:
     """Submit evidence, or save it. text: the one that decides; None leaves it out."""
     texts = evidence if text is None else {"uncategorized_text": text, **evidence}
-    return disputes.submit_evidence(ports, account, dispute_id, Answer(texts, submit), idempotency_key=key)
+    return disputes.submit_evidence(
+        ports, account, dispute_id, EvidenceSubmission(texts, submit), idempotency_key=key
+    )
 
 
 def accept(ports: Ports, dispute_id: str, key: str = "accept-1", *, account: str = ACCOUNT) -> DisputeOutcome:

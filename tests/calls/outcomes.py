@@ -4,10 +4,10 @@ from payments_sandbox.domain.authorization import Totals
 from payments_sandbox.domain.errors import (
     SandboxError,
 )
-from payments_sandbox.services.payments import Outcome
+from payments_sandbox.services.ledger.representations import render_transaction
+from payments_sandbox.services.ledger.transactions import get_transaction
+from payments_sandbox.services.payments.payments import Outcome
 from payments_sandbox.services.ports import Ports
-from payments_sandbox.services.representations import render_transaction
-from payments_sandbox.services.transactions import get_transaction
 from tests.calls.payments import (
     ACCOUNT,
 )

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from payments_sandbox.domain.cards import CardDetails
 from payments_sandbox.domain.ids import TransactionId
-from payments_sandbox.services import payments
-from payments_sandbox.services.payments import Authorize, Operation, Outcome
+from payments_sandbox.services.payments import payments
+from payments_sandbox.services.payments.payments import Authorize, Outcome, PaymentOperation
 from payments_sandbox.services.ports import Ports
 
 ACCOUNT: Final = "acct_shop"
@@ -61,7 +61,7 @@ def operate(
     **fields: Any,
 ) -> Outcome:
     """Capture, refund, void or increment; the key is `KIND-1` unless given."""
-    command = Operation(TransactionId(authorization_id), **fields)
+    command = PaymentOperation(TransactionId(authorization_id), **fields)
     return _OPERATIONS[kind](ports, account, command, idempotency_key=key or f"{kind}-1")
 
 

@@ -5,17 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from payments_sandbox.adapters.system.secret_box import FileSecretBox
-from payments_sandbox.services.events import Event, event_of, list_events
+from payments_sandbox.services.events.events import Event, event_of, list_events
 from payments_sandbox.services.ports import Sender
-from payments_sandbox.services.webhook_attempts import attempt_delivery
-from payments_sandbox.services.webhook_deliveries import (
-    get_delivery,
-    plan_deliveries,
-)
-from payments_sandbox.services.webhook_delivery_records import Delivery
-from payments_sandbox.services.webhook_endpoints import (
-    Changes,
+from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhooks.webhook_deliveries import get_delivery, plan_deliveries
+from payments_sandbox.services.webhooks.webhook_delivery_records import Delivery
+from payments_sandbox.services.webhooks.webhook_endpoints import (
     Endpoint,
+    EndpointChanges,
     create_endpoint,
     get_endpoint,
     update_endpoint,
@@ -43,7 +40,7 @@ class Shop:
         return create_endpoint(self.ports, ACCOUNT, **{"url": URL, **fields})
 
     def change(self, **fields: Any) -> None:
-        update_endpoint(self.ports, ACCOUNT, self.endpoint.endpoint_id, Changes(**fields))
+        update_endpoint(self.ports, ACCOUNT, self.endpoint.endpoint_id, EndpointChanges(**fields))
 
     def happen(self, account: str = ACCOUNT) -> Event:
         """Something to tell of."""

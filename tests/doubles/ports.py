@@ -6,7 +6,7 @@ import string
 from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
 from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import RecentPrincipals
-from payments_sandbox.domain.plans import PLANS
+from payments_sandbox.domain.usage_plans import PLANS
 from payments_sandbox.services.ports import Limits, Ports, Store
 from tests.doubles.memory_store import MemoryStore
 

@@ -11,26 +11,26 @@ from unittest.mock import patch
 
 import standardwebhooks
 
-from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, ReceiverResponse
 
 # The library that receivers install, from the checkout, as its own tests have it. It is type-checked on its own.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "webhooks-verifier" / "python" / "src"))
 Webhook: Any = import_module("webhooks_verifier").Webhook
 WebhookVerificationError: Any = import_module("webhooks_verifier").WebhookVerificationError
 
-Answer = Reply | int | str
+Answer = ReceiverResponse | int | str
 """A whole reply, a status, or the word of an error."""
 
 Receiver = Callable[[Post], Answer | Awaitable[Answer]]
 
 
-def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> Reply:
+def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> ReceiverResponse:
     """An answer; `retry_after="5"` gives it a header."""
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return Reply(status, named, "ok", 7, error)
+    return ReceiverResponse(status, named, "ok", 7, error)
 
 
-def as_reply(answer: Answer) -> Reply:
+def as_reply(answer: Answer) -> ReceiverResponse:
     match answer:
         case int():
             return reply(answer)
@@ -46,7 +46,7 @@ class Script:
         self.answers: list[Answer] = list(answers or [200])
         self.posts: list[Post] = []
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         self.posts.append(post)
         return as_reply(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
 
@@ -67,7 +67,7 @@ class Town:
         self.most_running: dict[str, int] = {}
         self.most_in_all = 0
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         self.posts.append(post)
         url = post.url
         self.running[url] = self.running.get(url, 0) + 1
@@ -75,7 +75,7 @@ class Town:
         self.most_in_all = max(self.most_in_all, sum(self.running.values()))
         try:
             answer = self.receivers[url](post) if url in self.receivers else 200
-            if not isinstance(answer, Reply | int | str):
+            if not isinstance(answer, ReceiverResponse | int | str):
                 answer = await answer
             return as_reply(answer)
         finally:

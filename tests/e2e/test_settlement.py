@@ -10,7 +10,7 @@ import pytest
 
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.adapters.system.secret_file import load_secret
-from payments_sandbox.services.accounts import DEMO_ACCOUNT
+from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT
 from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.ports import FrozenClock, make_ports
 from tests.e2e.infra.client import Client, accepted, card, refused
@@ -94,7 +94,7 @@ def test_another_account_does_not_see_a_settlement(shop: Client, demo: Client) -
 
 @pytest.mark.local_only("it writes a thousand payments into the SQLite file, past HTTP")
 def test_a_thousand_payments_are_settled_by_one_advance(tmp_path: Path) -> None:
-    """`tests/unit/services/test_settlements.py` tests what happens when they are more than a settlement holds."""
+    """`tests/unit/services/settlement/test_settlements.py` tests what happens when they are more than a settlement holds."""
     count = 1_000
     file = tmp_path / "ledger.db"
     Server(file).start().stop()

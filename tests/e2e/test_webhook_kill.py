@@ -14,7 +14,7 @@ from zlib import crc32
 import httpx
 import pytest
 
-from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.workers.dispatcher import LEASE_MS
 from tests.doubles.receivers import verify
 from tests.e2e.infra.client import Client, Json, accepted

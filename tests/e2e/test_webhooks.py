@@ -21,7 +21,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contracts.events.generate import DIRECTORY
-from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
 from tests.doubles.receivers import Webhook, WebhookVerificationError, refused_as, verify
 from tests.e2e.infra.client import Client, Json, accepted, card, new_key, refused
@@ -206,7 +206,7 @@ def test_what_an_attempt_was_is_told_by_the_api(shop: Client, receiver: Receiver
     assert attempt["response_headers"]["x-trace"] == "7"
     assert attempt["response_body_start"] == "dänke"
     assert attempt["duration_ms"] >= 0
-    assert parse_moment(attempt["attempted_at"]) <= request.at_ms
+    assert parse_timestamp(attempt["attempted_at"]) <= request.at_ms
     read = accepted(shop.get(f"/v1/webhook-deliveries/{delivery['delivery_id']}"), 200)
     assert read == delivery
 
@@ -271,7 +271,7 @@ def failure(sender: Hook) -> tuple[int | None, str | None, int]:
     assert delivery["state"] == "pending"
     attempt, *later = delivery["attempts"]
     following = later[0]["attempted_at"] if later else delivery["next_attempt_at"]
-    waited = parse_moment(following) - parse_moment(attempt["attempted_at"])
+    waited = parse_timestamp(following) - parse_timestamp(attempt["attempted_at"])
     assert sender.read()["failing_since"] is not None
     return attempt["response_status"], attempt["error"], waited - attempt["duration_ms"]
 
@@ -333,7 +333,7 @@ def test_a_receiver_that_asks_for_a_pause_is_given_it(
         status, _, waited = failure(sender)
         assert status == 429
         assert 120_000 <= waited < 180_000
-        assert parse_moment(dated.delivery()["next_attempt_at"]) == until * 1000
+        assert parse_timestamp(dated.delivery()["next_attempt_at"]) == until * 1000
 
 
 def test_gone_disables_the_endpoint_and_cancels_what_comes_after(shop: Client, receiver: Receiver) -> None:
@@ -382,11 +382,11 @@ def test_while_a_receiver_hangs_the_others_are_told(
         # The first could only be answered once the others had been told.
         first = never.deliveries()[-1]["attempts"][-1]
         told = [attempt for each in well.deliveries() for attempt in each["attempts"]]
-        assert ended_ms(first) >= max(parse_moment(attempt["attempted_at"]) for attempt in told)
+        assert ended_ms(first) >= max(parse_timestamp(attempt["attempted_at"]) for attempt in told)
 
 
 def ended_ms(attempt: Json) -> int:
-    return parse_moment(attempt["attempted_at"]) + int(attempt["duration_ms"])
+    return parse_timestamp(attempt["attempted_at"]) + int(attempt["duration_ms"])
 
 
 def test_a_flapping_receiver_gets_the_same_event_until_it_takes_it(shop: Client, receiver: Receiver) -> None:
@@ -403,7 +403,7 @@ def test_a_flapping_receiver_gets_the_same_event_until_it_takes_it(shop: Client,
     delivery = sender.delivery(lambda each: each["state"] == "succeeded")
     failed, succeeded = delivery["attempts"]
     assert (failed["response_status"], succeeded["response_status"]) == (500, 200)
-    assert parse_moment(succeeded["attempted_at"]) - parse_moment(failed["attempted_at"]) >= 5_000
+    assert parse_timestamp(succeeded["attempted_at"]) - parse_timestamp(failed["attempted_at"]) >= 5_000
     assert sender.read()["failing_since"] is None
 
 
@@ -596,7 +596,9 @@ def test_each_kind_of_chaos_is_seen_at_a_receiver(
             secret = hooks[name].secret
             assert refused_as(request.body, dict(request.headers), secret, at_ms=request.at_ms) == code
     held_back = receivers["delay"].wait_for(8)
-    assert all(request.at_ms - parse_moment(request.payload["timestamp"]) >= 1_000 for request in held_back)
+    assert all(
+        request.at_ms - parse_timestamp(request.payload["timestamp"]) >= 1_000 for request in held_back
+    )
     mixed = receivers["reorder"].wait_for(8)
     assert sorted(request.id for request in mixed) == sorted(events)
     assert [request.id for request in mixed] != events
@@ -614,7 +616,7 @@ def test_each_kind_of_chaos_is_seen_at_a_receiver(
     for delivery in hooks["drop"].deliveries():
         first, second = delivery["attempts"]
         assert (first["error"], first["request_headers"]) == ("dropped_by_chaos", {})
-        assert parse_moment(second["attempted_at"]) - parse_moment(first["attempted_at"]) >= 5_000
+        assert parse_timestamp(second["attempted_at"]) - parse_timestamp(first["attempted_at"]) >= 5_000
 
 
 # --- the grader ------------------------------------------------------------------------------------------------------
@@ -680,7 +682,7 @@ def test_an_inbox_keeps_what_arrives_with_its_verdict(shop: Client, demo: Client
         message["body"].encode(),
         message["headers"],
         sender.secret,
-        at_ms=parse_moment(message["received_at"]),
+        at_ms=parse_timestamp(message["received_at"]),
     )
 
     # Anybody may post, without a key; only the account may read.

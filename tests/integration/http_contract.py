@@ -22,10 +22,10 @@ from payments_sandbox.domain.errors import (
     StoreUnavailable,
     TransactionNotFound,
 )
-from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.pipeline.boundary import AsgiBoundary
-from payments_sandbox.http.reading.contract import Operation
+from payments_sandbox.http.reading.contract import OperationSpec
 from payments_sandbox.services.ports import Ports, Principal
 
 API_KEY = "sk_test_one"
@@ -220,7 +220,7 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-async def tell(call: Call) -> Answer:
+async def tell(call: Call) -> OperationResult:
     """Answer with everything that the handler was given."""
     told = {
         "operation_id": call.operation_id,
@@ -230,10 +230,10 @@ async def tell(call: Call) -> Answer:
         "query": dict(call.query),
         "headers": dict(call.headers),
     }
-    return Answer(201, told, {"Idempotent-Replayed": "true"})
+    return OperationResult(201, told, {"Idempotent-Replayed": "true"})
 
 
-async def fail(call: Call) -> Answer:
+async def fail(call: Call) -> OperationResult:
     """Fail in the way that the path asks for."""
     match call.path["kind"]:
         case "conflict":
@@ -247,13 +247,13 @@ async def fail(call: Call) -> Answer:
         case "store":
             raise StoreUnavailable("The ledger does not answer.")
         case "decimal":
-            return Answer(200, {"amount": Decimal(1)})
+            return OperationResult(200, {"amount": Decimal(1)})
         case "header":
-            return Answer(200, {}, {"X-Name": "Ж"})
+            return OperationResult(200, {}, {"X-Name": "Ж"})
         case "nothing":
-            return Answer(204)
+            return OperationResult(204)
         case "empty":
-            return Answer(200, {})
+            return OperationResult(200, {})
     raise ValueError(f"a card number {CARD} in a message")
 
 
@@ -304,7 +304,7 @@ def make_app(
     defaults = HttpOptions(allowed_origins=[ORIGIN], body_bytes_max=BODY_BYTES_MAX)
     chosen = replace(defaults, **options)
 
-    def find_handler(operation: Operation) -> Handler:
+    def find_handler(operation: OperationSpec) -> Handler:
         return handlers[operation.operation_id]
 
     return build_app(

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from payments_sandbox.adapters.sqlite.store import SqliteStore
-from payments_sandbox.domain.disputes import DEADLINES_MS, TRANSITIONS, Status
+from payments_sandbox.domain.disputes import DEADLINES_MS, TRANSITIONS, DisputeStatus
 from payments_sandbox.domain.errors import StateConflict, StoreUnavailable
-from payments_sandbox.services.dispute_representations import render_dispute
-from payments_sandbox.services.early_fraud_warnings import list_early_fraud_warnings
-from payments_sandbox.services.events import list_events
+from payments_sandbox.services.disputes.early_fraud_warnings import list_early_fraud_warnings
+from payments_sandbox.services.disputes.representations import render_dispute
+from payments_sandbox.services.events.events import list_events
+from payments_sandbox.services.ledger.representations import render_transaction
+from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.ports import Ports, Store
-from payments_sandbox.services.representations import render_transaction
-from payments_sandbox.services.transactions import get_transaction
 from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     FRAUDULENT_NUMBER,
@@ -55,7 +55,7 @@ NUMBERS = (
     PENDING_REFUND_NUMBER,
     FAILING_REFUND_NUMBER,
 )
-TAKEN = (Status.NEEDS_RESPONSE, Status.UNDER_REVIEW, Status.LOST)
+TAKEN = (DisputeStatus.NEEDS_RESPONSE, DisputeStatus.UNDER_REVIEW, DisputeStatus.LOST)
 """The statuses of a dispute whose money is with the cardholder."""
 
 whiches = st.integers(0, 7)
@@ -64,10 +64,10 @@ texts = st.sampled_from(["winning_evidence", "losing_evidence", "a letter"])
 hours = st.sampled_from([0, 1, 24, 24 * 7, 24 * 14, 24 * 31])
 
 
-def reachable() -> dict[Status, set[Status]]:
+def reachable() -> dict[DisputeStatus, set[DisputeStatus]]:
     """Status to those that a dispute can be in later, itself included."""
-    found = {status: {status} for status in Status}
-    for _ in Status:
+    found = {status: {status} for status in DisputeStatus}
+    for _ in DisputeStatus:
         for transition in TRANSITIONS:
             if transition.source is not None:
                 found[transition.source] |= found[transition.target]
@@ -89,7 +89,7 @@ class DisputeMachine(RuleBasedStateMachine):
         self.next_failure: Literal["before", "after"] | None = None
         self.keys = count(1)
         self.families: list[str] = []
-        self.statuses: dict[str, Status] = {}
+        self.statuses: dict[str, DisputeStatus] = {}
         self.answered: list[tuple[Callable[[], Any], Json]] = []
 
     def teardown(self) -> None:

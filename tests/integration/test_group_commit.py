@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from payments_sandbox.adapters.sqlite.exclusive import Exclusive, Group
+from payments_sandbox.adapters.sqlite.exclusive import Exclusive, InsertBatch
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.bootstrap import LocalSandbox, build_local
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.accounts import DEMO_API_KEY
+from payments_sandbox.services.accounts.accounts import DEMO_API_KEY
 from payments_sandbox.settings import LocalSettings
 from tests.load.samples import ACCEPTED
 
@@ -69,7 +69,7 @@ def test_a_commit_that_fails_is_everybodys_503_and_repeating_them_works(
     keys = ["a", "b", "c"]
     authorize(sandbox, ["first"])
 
-    def fail(self: Exclusive, group: Group) -> None:
+    def fail(self: Exclusive, group: InsertBatch) -> None:
         self._group = None
         self._connection.execute("ROLLBACK")
         group.error = StoreUnavailable("The ledger file cannot be used: SQLITE_FULL.")

@@ -13,10 +13,15 @@ from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.domain.faults import Rule
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.pipeline.boundary import CUT_CONNECTION
-from payments_sandbox.services import faults
-from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
-from payments_sandbox.services.controls import get_controls
+from payments_sandbox.services.accounts.accounts import (
+    DEMO_ACCOUNT,
+    DEMO_API_KEY,
+    authenticate,
+    ensure_demo_account,
+)
+from payments_sandbox.services.accounts.controls import get_controls
 from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.simulation import faults
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports

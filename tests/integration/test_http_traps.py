@@ -13,10 +13,10 @@ import jsonschema_rs
 import pytest
 from starlette.types import ASGIApp
 
-from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.pipeline.app import build_app
 from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
-from payments_sandbox.http.reading.contract import ContractError, Operation
+from payments_sandbox.http.reading.contract import ContractError, OperationSpec
 from tests.doubles.ports import make_ports
 from tests.integration.http_contract import (
     AUTHORIZE,
@@ -33,7 +33,7 @@ from tests.integration.http_contract import (
 ROOT = Path(__file__).parents[2]
 
 
-def load_handler(operation: Operation) -> Handler:
+def load_handler(operation: OperationSpec) -> Handler:
     """The sandbox's own handler of this name."""
     return LazyHandler(operation).load()
 
@@ -294,9 +294,9 @@ def test_connexion_itself_is_built_before_the_first_request() -> None:
 def test_a_handler_runs_in_the_event_loops_thread() -> None:
     threads = []
 
-    async def note(_: Call) -> Answer:
+    async def note(_: Call) -> OperationResult:
         threads.append(threading.get_ident())
-        return Answer(200, {})
+        return OperationResult(200, {})
 
     app = make_app(handlers={**HANDLERS, "get_health": note, "authorize": note})
     ask(app, "GET", "/v1/health")

@@ -23,18 +23,18 @@ from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.domain.authorization import VALIDITY_MS
 from payments_sandbox.domain.errors import SandboxError, StoreUnavailable, TransactionNotFound
 from payments_sandbox.domain.ids import PREFIXES, identify_card
-from payments_sandbox.domain.moments import DAY_MS, format_moment
 from payments_sandbox.domain.money import AMOUNT_MAX
 from payments_sandbox.domain.postings import MERCHANT_BANK, MERCHANT_PAYABLE, MERCHANT_RECEIVABLE, balance_of
 from payments_sandbox.domain.settlement import SETTLED_KINDS
-from payments_sandbox.services.due_work import do_due_work
-from payments_sandbox.services.entries import KEY_RETENTION_MS, as_created
-from payments_sandbox.services.payments import Outcome
+from payments_sandbox.domain.timestamps import DAY_MS, format_timestamp
+from payments_sandbox.services.ledger.entries import KEY_RETENTION_MS, as_created
+from payments_sandbox.services.ledger.representations import render_transaction
+from payments_sandbox.services.ledger.transactions import Filter, get_transaction, list_transactions
+from payments_sandbox.services.payments.payments import Outcome
 from payments_sandbox.services.ports import DUE_KEY, Index, Record, Store
-from payments_sandbox.services.representations import render_transaction
-from payments_sandbox.services.settlement_records import read_lines
-from payments_sandbox.services.settlements import list_settlements, settle_on_demand
-from payments_sandbox.services.transactions import Filter, get_transaction, list_transactions
+from payments_sandbox.services.settlement.settlement_records import read_lines
+from payments_sandbox.services.settlement.settlements import list_settlements, settle_on_demand
+from payments_sandbox.services.time.scheduled_work import do_scheduled_work
 from tests.calls.payments import OPERATION_KINDS, authorize, card_with, operate
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
@@ -230,7 +230,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 continue
             if record.id not in roots:
                 continue  # of an earlier history in the same ledger
-            do_due_work(self.ports, record)
+            do_scheduled_work(self.ports, record)
             (after,) = self.store.get([record.id])
             assert after is not None
             entry = self.model.expire(roots[record.id].family)
@@ -239,14 +239,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ids[entry] = made.id
             self.first_responses[made.id] = render_transaction(as_created(made))
             # Done again, it changes nothing.
-            do_due_work(self.ports, record)
+            do_scheduled_work(self.ports, record)
             assert self.store.get([record.id]) == [after]
 
     def settles_a_day(self, record: Record) -> None:
         """What one entry's being due brings about: its whole day is settled, as of the day's end."""
         moment = record.due_at
         assert moment is not None
-        do_due_work(self.ports, record)
+        do_scheduled_work(self.ports, record)
         for entry in self.model.unsettled(record.account_id):
             if entry.day_ends <= moment:
                 entry.settled_at = moment
@@ -336,7 +336,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 moving = ("status", "balance") if entry is root else ("settlement_id", "settled_at")
                 assert {**member, **{name: first[name] for name in moving if name in first}} == first
                 if entry.kind in SETTLED_KINDS:
-                    settled_at = None if entry.settled_at is None else format_moment(entry.settled_at)
+                    settled_at = None if entry.settled_at is None else format_timestamp(entry.settled_at)
                     assert member["settled_at"] == settled_at
             assert render_transaction(found.entry) == members[0]
             check_arithmetic(members, held=family.authorized - family.captured - family.released)
@@ -433,7 +433,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ids[entry] = rendered["transaction_id"]
             self.first_responses[self.ids[entry]] = rendered
         assert shown_of(rendered) == entry.shown
-        assert rendered["created_at"] == format_moment(entry.created_at)
+        assert rendered["created_at"] == format_timestamp(entry.created_at)
 
     def ask_sandbox(self, attempt: Attempt) -> Outcome | SandboxError:
         fields = {**attempt.request, "account": attempt.account}
@@ -453,7 +453,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if error.code == "idempotency_key_reused":
             made: Entry = facts.pop("made")
             assert [each.pointer for each in error.errors] == facts.pop("pointers")
-            facts = {"first_used_at": format_moment(made.created_at), "transaction_id": self.ids[made]}
+            facts = {"first_used_at": format_timestamp(made.created_at), "transaction_id": self.ids[made]}
         assert error.facts == facts
 
     def walk(self, account: str, wanted: Filter, limit: int) -> list[str]:

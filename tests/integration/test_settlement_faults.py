@@ -21,8 +21,13 @@ from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.services.ports import Index, Limits, Ports, Record, Store
-from payments_sandbox.services.settlement_records import LINES, SETTLEMENT, line_record_id, settlement_of
-from payments_sandbox.services.settlements import settle_on_demand
+from payments_sandbox.services.settlement.settlement_records import (
+    LINES,
+    SETTLEMENT,
+    line_record_id,
+    settlement_of,
+)
+from payments_sandbox.services.settlement.settlements import settle_on_demand
 from payments_sandbox.workers.settlement import SettlementTasks
 from tests.calls.payments import ACCOUNT, authorize, capture, card_with, id_of, refund, void
 from tests.doubles.memory_store import MemoryStore

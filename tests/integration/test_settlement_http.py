@@ -9,10 +9,15 @@ import pytest
 from starlette.types import ASGIApp
 
 from payments_sandbox.bootstrap import BODY_BYTES_MAX
-from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.http.operations.settlement_views import COLUMNS
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
-from payments_sandbox.services.accounts import DEMO_ACCOUNT, DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.accounts.accounts import (
+    DEMO_ACCOUNT,
+    DEMO_API_KEY,
+    authenticate,
+    ensure_demo_account,
+)
 from payments_sandbox.services.ports import Ports
 from tests.calls.payments import authorize, capture, card_with, id_of, refund
 from tests.contract import CONTRACT
@@ -153,7 +158,7 @@ def test_a_settlement_that_is_not_the_accounts_is_not_found(app: ASGIApp, path: 
 
 def test_a_report_of_what_is_under_way_is_refused(app: ASGIApp, ports: Ports, clock: FrozenClock) -> None:
     trade(ports, clock)
-    clock.at_ms = parse_moment("2026-11-24T00:00:00Z")
+    clock.at_ms = parse_timestamp("2026-11-24T00:00:00Z")
     dying = make_ports(DyingStore(ports.store, 1, before=False), clock)
     with pytest.raises(Killed):
         do_everything_due(dying, DEMO_ACCOUNT)
@@ -207,4 +212,4 @@ def test_the_end_of_the_day_is_changed_and_followed(app: ASGIApp, ports: Ports, 
     captured = ask(app, "POST", "/v1/capture", headers=headers, body=json.dumps(taken).encode()).json
     (record,) = ports.store.get([captured["transaction_id"]])
     assert record is not None
-    assert record.due_at == parse_moment("2026-11-23T17:30:00Z")
+    assert record.due_at == parse_timestamp("2026-11-23T17:30:00Z")

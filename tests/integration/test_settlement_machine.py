@@ -27,14 +27,14 @@ from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.domain import errors
 from payments_sandbox.domain.errors import AccountBusy, StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS, HOUR_MS
-from payments_sandbox.services.accounts import create_account
-from payments_sandbox.services.controls import change_controls
+from payments_sandbox.domain.timestamps import DAY_MS, HOUR_MS
+from payments_sandbox.services.accounts.accounts import create_account
+from payments_sandbox.services.accounts.controls import change_controls
 
 # Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
 from payments_sandbox.services.ports import Limits, Ports
-from payments_sandbox.services.settlement_records import Settlement, read_lines
-from payments_sandbox.services.settlements import list_settlements
+from payments_sandbox.services.settlement.settlement_records import Settlement, read_lines
+from payments_sandbox.services.settlement.settlements import list_settlements
 from payments_sandbox.workers import settlement as worker
 from payments_sandbox.workers.settlement import SettlementTasks
 from tests.calls.payments import authorize, capture, id_of

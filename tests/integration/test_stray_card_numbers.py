@@ -13,7 +13,11 @@ import pytest
 from payments_sandbox.domain.triggers import TEST_CARDS
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.reading.contract import resolve
-from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
+from payments_sandbox.services.accounts.accounts import (
+    DEMO_API_KEY,
+    authenticate,
+    ensure_demo_account,
+)
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import make_ports

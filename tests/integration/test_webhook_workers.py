@@ -34,16 +34,16 @@ from payments_sandbox.adapters.kms.secret_box import KmsSecretBox
 from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.adapters.webhooks.sender import HttpSender
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import MINUTE_MS
+from payments_sandbox.domain.timestamps import MINUTE_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
-from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.controls import account_ports
-from payments_sandbox.services.events import EVENT_PREFIX
+from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.accounts.controls import account_ports
+from payments_sandbox.services.events.events import EVENT_PREFIX
 from payments_sandbox.services.ports import Index, Ports
-from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
-from payments_sandbox.services.webhook_deliveries import list_deliveries
-from payments_sandbox.services.webhook_delivery_records import Delivery
-from payments_sandbox.services.webhook_endpoints import create_endpoint, get_endpoint
+from payments_sandbox.services.simulation.snapshots import fork_snapshot, restore_snapshot, take_snapshot
+from payments_sandbox.services.webhooks.webhook_deliveries import list_deliveries
+from payments_sandbox.services.webhooks.webhook_delivery_records import Delivery
+from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint, get_endpoint
 from payments_sandbox.workers.deliver import HELD_BACK_FIRST_S
 from tests.calls.payments import ACCOUNT, DECLINED_NUMBER, authorize, card_with
 from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports

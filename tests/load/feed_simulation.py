@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.ports import Index
 from tests.calls.payments import authorize
 from tests.doubles.ports import FrozenClock, make_ports

@@ -10,7 +10,7 @@ from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from payments_sandbox.bootstrap import build_lambda_app
 from payments_sandbox.domain.ids import identify_api_key
-from payments_sandbox.domain.plans import DEFAULT_PLAN
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN
 from payments_sandbox.services.ports import CommitResult, Committed, Index, Page, Position, Record, Update
 from payments_sandbox.settings import LambdaSettings
 from tests.load.samples import API_KEY

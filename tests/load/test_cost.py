@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
-from payments_sandbox.services.events import event_of
+from payments_sandbox.services.events.events import event_of
 from payments_sandbox.services.ports import Index, Ports, Record, Update
-from payments_sandbox.services.settlements import settle_on_demand
-from payments_sandbox.services.webhook_attempts import attempt_delivery
-from payments_sandbox.services.webhook_deliveries import plan_deliveries
-from payments_sandbox.services.webhook_endpoints import create_endpoint
+from payments_sandbox.services.settlement.settlements import settle_on_demand
+from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
+from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint
 from stacks.components import webhooks
 from stacks.cost import prices, work
 from stacks.cost.document import BUDGET_DOLLARS, PATH, PAYMENTS_PER_DAY, render

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from payments_sandbox.domain.authorization import VALIDITY_MS
-from payments_sandbox.domain.moments import DAY_MS
 from payments_sandbox.domain.money import AMOUNT_MAX
-from payments_sandbox.services.entries import KEY_RETENTION_MS
+from payments_sandbox.domain.timestamps import DAY_MS
+from payments_sandbox.services.ledger.entries import KEY_RETENTION_MS
 
 Request = dict[str, Any]
 """What a caller sends: `number`, `amount`, `currency` or `authorization_id`, `amount`, `final`; `simulate`; `metadata`.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from payments_sandbox.domain.plans import DEFAULT_PLAN, PLANS
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, PLANS
 from stacks.gateway.document import document_hash
 from tests.stacks.deployed import ACCOUNT, DEMO_KEY, REGION, Deployed, Secret, deploy
 

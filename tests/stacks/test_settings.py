@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stacks.settings import PROJECT, SettingsError, StackSettings
+from stacks.settings import PROJECT, StackSettings, StackSettingsError
 from tests.each_case import each_case
 from tests.stacks.deployed import REGION, SECRET, deploy, stack_config
 
@@ -29,7 +29,7 @@ def read(stack: str = "dev", region: str = REGION, **values: str) -> StackSettin
 
 
 def refusal(stack: str = "dev", region: str = REGION, **values: str) -> str:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(StackSettingsError) as caught:
         read(stack, region, **values)
     return str(caught.value)
 
@@ -92,7 +92,7 @@ def test_unknown_settings_are_refused_by_name() -> None:
 
 @each_case("name", ["stack", "region", "prefix", "tags"])
 def test_what_is_no_setting_cannot_be_set(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"  {name}: no such setting"):
+    with pytest.raises(StackSettingsError, match=f"  {name}: no such setting"):
         StackSettings.read(
             {"ledger_secret": SECRET, "bundle": BUNDLE, name: "x"},
             stack="dev",
@@ -102,13 +102,13 @@ def test_what_is_no_setting_cannot_be_set(name: str) -> None:
 
 
 def test_a_missing_secret_and_region_are_named() -> None:
-    with pytest.raises(SettingsError, match="  ledger_secret: is not set"):
+    with pytest.raises(StackSettingsError, match="  ledger_secret: is not set"):
         StackSettings.read({"bundle": BUNDLE}, stack="dev", region=REGION, secrets=())
     assert "  aws:region: must be set" in refusal(region="")
 
 
 def test_a_ledger_secret_that_is_kept_in_the_clear_is_refused_without_being_repeated() -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(StackSettingsError) as caught:
         StackSettings.read(
             {"ledger_secret": SECRET, "bundle": BUNDLE}, stack="dev", region=REGION, secrets=()
         )
@@ -215,7 +215,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_refused_stack_creates_nothing() -> None:
-    with pytest.raises(SettingsError, match="  colour: no such setting"):
+    with pytest.raises(StackSettingsError, match="  colour: no such setting"):
         deploy(colour="blue")
 
 

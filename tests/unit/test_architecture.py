@@ -7,9 +7,10 @@ in `RULES` and add its examples.
 
 import ast
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from tests.each_case import each_case
@@ -46,6 +47,26 @@ ARROWS = {
         "payments_sandbox.bootstrap",
     ),
     "payments_sandbox.entrypoints": ("payments_sandbox",),
+}
+
+# Inside a layer: the rooms, and which others each may import. Next to the rooms stands what all of them may import.
+ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "payments_sandbox.services": {
+        "ledger": (),
+        "accounts": ("ledger",),
+        "disputes": ("ledger", "accounts"),
+        "payments": ("ledger", "disputes"),
+        "settlement": ("ledger", "accounts"),
+        "events": ("ledger", "disputes", "payments", "settlement"),
+        "webhooks": ("ledger", "accounts", "events"),
+        "time": ("ledger", "accounts", "disputes", "payments", "settlement", "events", "webhooks"),
+        "simulation": ("ledger", "accounts", "disputes", "settlement", "events", "webhooks"),
+    },
+    "payments_sandbox.http": {
+        "reading": (),
+        "operations": (),
+        "pipeline": ("reading", "operations"),
+    },
 }
 PURE_LAYERS = ("payments_sandbox.domain", "payments_sandbox.services")
 STORAGE_LIBRARIES = ("boto3", "botocore", "mypy_boto3_dynamodb", "sqlite3")
@@ -146,6 +167,20 @@ def every_module_of_the_package_is_in_a_layer(module: Module) -> Iterator[str]:
         yield f"1: {module.name} is in no layer that the arrows know"
 
 
+def rooms_follow_their_arrows(module: Module) -> Iterator[str]:
+    for layer, rooms in ROOMS.items():
+        if not module.within(layer):
+            continue
+        room = _room_of(module.name, layer)
+        if module.is_package and room and room not in rooms:
+            yield f"1: {module.name} is a room that no arrow knows"
+        allowed = {room, *rooms.get(room, ())}
+        for line, name in module.imports:
+            other = _room_of(name, layer)
+            if other in rooms and other not in allowed:
+                yield f"{line}: {module.name} must not import {name}"
+
+
 def stacks_and_the_package_never_meet(module: Module) -> Iterator[str]:
     for package, other in (("payments_sandbox", "stacks"), ("stacks", "payments_sandbox")):
         for line, name in module.imports if module.within(package) else ():
@@ -238,6 +273,39 @@ def every_public_service_says_what_it_does(module: Module) -> Iterator[str]:
                 yield f"{function.lineno}: {module.name}.{function.name} has no docstring"
 
 
+def circles(arrows: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Every set of modules that import each other, in a circle of any length. arrows: from a module to what it imports."""
+    order = TopologicalSorter(arrows)
+    found = []
+    while True:
+        try:
+            order.prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1]
+            found.append(circle)
+            arrows = {name: [to for to in arrows[name] if {name, to} - set(circle)] for name in arrows}
+            order = TopologicalSorter(arrows)
+        else:
+            return found
+
+
+def arrows_between(modules: Sequence[Module]) -> dict[str, set[str]]:
+    """From each module to the modules that it imports, at its top or within a function."""
+    names = {module.name for module in modules}
+    arrows: dict[str, set[str]] = {}
+    for module in modules:
+        imported = {name for _, name in module.imports}
+        # `from a import b` names the module `a.b`, or a name in the module `a`.
+        known = {name if name in names else name.rpartition(".")[0] for name in imported}
+        arrows[module.name] = (known & names) - {module.name}
+    return arrows
+
+
+def _room_of(name: str, layer: str) -> str:
+    """The first part of the name inside the layer; empty when there is none."""
+    return name.removeprefix(layer + ".").partition(".")[0] if name.startswith(layer + ".") else ""
+
+
 def _blind_excepts(module: Module) -> Iterator[str]:
     for node in module.nodes:
         if isinstance(node, ast.ExceptHandler):
@@ -277,6 +345,7 @@ def _dotted(node: ast.expr) -> str | None:
 RULES: tuple[Rule, ...] = (
     imports_follow_the_arrows,
     every_module_of_the_package_is_in_a_layer,
+    rooms_follow_their_arrows,
     stacks_and_the_package_never_meet,
     stacks_are_configured_in_one_place,
     the_gateways_document_knows_no_pulumi,
@@ -302,15 +371,15 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (imports_follow_the_arrows, "payments_sandbox.domain.money", "import orjson"),
     (
         imports_follow_the_arrows,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "def _f():\n    import payments_sandbox.http.problems",
     ),
     (
         imports_follow_the_arrows,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "from payments_sandbox import settings",
     ),
-    (imports_follow_the_arrows, "payments_sandbox.services.payments", "import yaml"),
+    (imports_follow_the_arrows, "payments_sandbox.services.payments.payments", "import yaml"),
     (
         imports_follow_the_arrows,
         "payments_sandbox.http.operations.payments",
@@ -334,6 +403,31 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (imports_follow_the_arrows, "payments_sandbox.settings", "from payments_sandbox.adapters import sqlite"),
     (imports_follow_the_arrows, "payments_sandbox.bootstrap", "from payments_sandbox.entrypoints import cli"),
     (every_module_of_the_package_is_in_a_layer, "payments_sandbox.dashboard", ""),
+    (
+        rooms_follow_their_arrows,
+        "payments_sandbox.services.ledger.entries",
+        "from payments_sandbox.services.accounts import controls",
+    ),
+    (
+        rooms_follow_their_arrows,
+        "payments_sandbox.services.disputes.disputes",
+        "from payments_sandbox.services.payments.payments import authorize_payment",
+    ),
+    (
+        rooms_follow_their_arrows,
+        "payments_sandbox.services.ledger.entries",
+        "from payments_sandbox.services import webhooks",
+    ),
+    (
+        rooms_follow_their_arrows,
+        "payments_sandbox.http.reading.contract",
+        "from payments_sandbox.http.pipeline.app import build_app",
+    ),
+    (
+        rooms_follow_their_arrows,
+        "payments_sandbox.http.operations.payments",
+        "from payments_sandbox.http.reading.contract import OperationSpec",
+    ),
     (
         one_module_reads_the_path_of_a_request,
         "payments_sandbox.http.pipeline.operation",
@@ -362,7 +456,7 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (
         storage_libraries_stay_in_adapters,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "def _f():\n    import sqlite3",
     ),
     (only_settings_read_the_environment, "payments_sandbox.bootstrap", "import os\nDB = os.environ['DB']"),
@@ -383,7 +477,7 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "from time import time",
     ),
     (
@@ -393,7 +487,7 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (
         time_and_randomness_come_from_the_system_adapters,
-        "payments_sandbox.domain.moments",
+        "payments_sandbox.domain.timestamps",
         "from datetime import datetime\nNOW = datetime.utcnow()",
     ),
     (time_and_randomness_come_from_the_system_adapters, "payments_sandbox.http.server", "import uuid"),
@@ -414,9 +508,13 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     ),
     (money_knows_no_floats, "payments_sandbox.domain.money", "RATE = 0.5"),
     (money_knows_no_floats, "payments_sandbox.domain.money", "HALF = 1 / 2"),
-    (money_knows_no_floats, "payments_sandbox.services.payments", "AMOUNT = 3\nAMOUNT /= 2"),
-    (money_knows_no_floats, "payments_sandbox.services.payments", "AMOUNT = float('3')"),
-    (money_knows_no_floats, "payments_sandbox.services.payments", "def _f(amount: float) -> None: ..."),
+    (money_knows_no_floats, "payments_sandbox.services.payments.payments", "AMOUNT = 3\nAMOUNT /= 2"),
+    (money_knows_no_floats, "payments_sandbox.services.payments.payments", "AMOUNT = float('3')"),
+    (
+        money_knows_no_floats,
+        "payments_sandbox.services.payments.payments",
+        "def _f(amount: float) -> None: ...",
+    ),
     (
         nothing_catches_everything_and_goes_on,
         "payments_sandbox.http.router",
@@ -441,12 +539,12 @@ BROKEN: tuple[tuple[Rule, str, str], ...] = (
     (no_module_has_a_vague_name, "payments_sandbox.http.helpers.json", ""),
     (
         every_public_service_says_what_it_does,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "def capture_payment(): ...",
     ),
     (
         every_public_service_says_what_it_does,
-        "payments_sandbox.services.payments",
+        "payments_sandbox.services.payments.payments",
         "async def capture_payment(): ...",
     ),
     (
@@ -463,11 +561,11 @@ SOUND: tuple[tuple[str, str], ...] = (
         "from payments_sandbox.domain import errors\nimport hashlib\nHALF = 7 // 2",
     ),
     (
-        "payments_sandbox.domain.moments",
+        "payments_sandbox.domain.timestamps",
         "from datetime import UTC, datetime\nEPOCH = datetime(1970, 1, 1, tzinfo=UTC)",
     ),
-    ("payments_sandbox.services.payments", "def _f(): ...\nclass _C:\n    def f(self): ..."),
-    ("payments_sandbox.services.payments", "time = clock\nNOW = time.time()"),
+    ("payments_sandbox.services.payments.payments", "def _f(): ...\nclass _C:\n    def f(self): ..."),
+    ("payments_sandbox.services.payments.payments", "time = clock\nNOW = time.time()"),
     (
         "payments_sandbox.adapters.dynamodb.ledger",
         "import boto3\nfrom payments_sandbox.services.ports import Store",
@@ -539,6 +637,38 @@ def test_the_sources_keep_every_rule() -> None:
 def test_each_rule_sees_what_breaks_it(rule: Rule, name: str, source: str) -> None:
     module = _parse(name, f'"""A module."""\n{source}')
     assert {other for other in RULES if list(other(module))} == {rule}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    package = [module for module in _modules().values() if module.within("payments_sandbox")]
+    assert circles(arrows_between(package)) == []
+    for rooms in ROOMS.values():
+        assert circles(rooms) == []
+
+
+def test_a_circle_is_seen_however_long_it_is() -> None:
+    sources = {
+        "payments_sandbox.domain.a": "from payments_sandbox.domain import b",
+        "payments_sandbox.domain.b": "def f():\n    from payments_sandbox.domain.c import g",
+        "payments_sandbox.domain.c": "from payments_sandbox.domain.a import h",
+        "payments_sandbox.domain.d": "from payments_sandbox.domain import a, e",
+        "payments_sandbox.domain.e": "import payments_sandbox.domain.d",
+        "payments_sandbox.domain.f": "from payments_sandbox.domain import a, d",
+    }
+    modules = [_parse(name, source) for name, source in sources.items()]
+    found = [{name.rpartition(".")[2] for name in circle} for circle in circles(arrows_between(modules))]
+    assert sorted(found, key=len) == [{"d", "e"}, {"a", "b", "c"}]
+    assert circles({"payments": ("disputes",), "disputes": ("payments",)}) != []
+
+
+def test_a_public_class_name_has_one_meaning() -> None:
+    meanings: dict[str, set[str]] = {}
+    for module in _modules().values():
+        for node in module.nodes if module.within("payments_sandbox", "stacks") else ():
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                meanings.setdefault(node.name, set()).add(module.name)
+    assert len(meanings) > 200
+    assert {name: places for name, places in meanings.items() if len(places) > 1} == {}
 
 
 def test_a_module_without_docstring_is_seen() -> None:

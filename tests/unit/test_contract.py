@@ -11,7 +11,7 @@ from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
 from payments_sandbox.domain.cards import brand_of
-from payments_sandbox.domain.disputes import REASONS, Status
+from payments_sandbox.domain.disputes import REASONS, DisputeStatus
 from payments_sandbox.domain.errors import SandboxError
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
 from payments_sandbox.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
@@ -19,9 +19,9 @@ from payments_sandbox.domain.postings import LEDGER_ACCOUNTS
 from payments_sandbox.domain.triggers import RISK_LEVELS, parse_instruction
 from payments_sandbox.domain.version import VERSION
 from payments_sandbox.http import problems
-from payments_sandbox.services.clocks import WEBHOOK_ATTEMPT
-from payments_sandbox.services.due_work import WORK
-from payments_sandbox.services.trigger_table import PRECEDENCE, list_triggers
+from payments_sandbox.services.simulation.trigger_table import PRECEDENCE, list_triggers
+from payments_sandbox.services.time.clocks import WEBHOOK_ATTEMPT
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK
 from tests.contract import CONTRACT
 
 Json = dict[str, Any]
@@ -153,13 +153,13 @@ def test_check_results_brands_and_ledger_accounts_are_those_of_the_tables() -> N
 
 
 def test_statuses_and_reasons_of_disputes_are_those_of_the_tables() -> None:
-    assert SCHEMAS["DisputeStatus"]["enum"] == [status.value for status in Status]
+    assert SCHEMAS["DisputeStatus"]["enum"] == [status.value for status in DisputeStatus]
     assert SCHEMAS["DisputeReason"]["enum"] == list(REASONS)
 
 
 def test_what_an_advance_lists_is_the_work_that_there_is() -> None:
     ran = SCHEMAS["ClockAdvance"]["properties"]["ran"]["items"]["properties"]
-    assert set(ran["work"]["enum"]) == {WEBHOOK_ATTEMPT, *(work.name for work in WORK.values())}
+    assert set(ran["work"]["enum"]) == {WEBHOOK_ATTEMPT, *(work.name for work in SCHEDULED_WORK.values())}
 
 
 @pytest.mark.parametrize("parameter", ["SimulateAuthorization", "SimulateOperation"])

@@ -16,15 +16,19 @@ from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.triggers import HEADER
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
-from payments_sandbox.services.accounts import DEMO_API_KEY, authenticate, ensure_demo_account
-from payments_sandbox.services.due_work import do_due_work
-from payments_sandbox.services.events import EVENT_PREFIX, Event, event_of, list_events
+from payments_sandbox.services.accounts.accounts import (
+    DEMO_API_KEY,
+    authenticate,
+    ensure_demo_account,
+)
+from payments_sandbox.services.events.events import EVENT_PREFIX, Event, event_of, list_events
 from payments_sandbox.services.ports import Index, Ports, Record
-from payments_sandbox.services.receiver_grader import make_test_event
-from payments_sandbox.services.settlements import settle_on_demand
-from payments_sandbox.services.webhook_attempts import attempt_delivery
-from payments_sandbox.services.webhook_deliveries import get_delivery, plan_deliveries, plan_test
-from payments_sandbox.services.webhook_endpoints import create_endpoint
+from payments_sandbox.services.settlement.settlements import settle_on_demand
+from payments_sandbox.services.time.scheduled_work import do_scheduled_work
+from payments_sandbox.services.webhooks.receiver_grader import make_test_event
+from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhooks.webhook_deliveries import get_delivery, plan_deliveries, plan_test
+from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint
 from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     INQUIRY_NUMBER,
@@ -188,7 +192,7 @@ def everything_that_happens(ports: Ports) -> list[Event]:
     void(ports, bare)
     settle_on_demand(ports, ACCOUNT, up_to=None, discrepancies=[])
     lapsing = _record(ports, id_of(authorize(ports, "e")))
-    do_due_work(ports, lapsing)
+    do_scheduled_work(ports, lapsing)
     disputes_happen(ports)
     refunds_take_their_time(ports)
     endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
@@ -204,12 +208,12 @@ def disputes_happen(ports: Ports) -> None:
     won = dispute(ports, captured(ports, "f"), "d-won", amount=600).dispute.dispute_id
     answer(ports, won, "draft", "e-draft", submit=False, shipping_carrier="Postbote")
     answer(ports, won)
-    do_due_work(ports, _record(ports, won))
+    do_scheduled_work(ports, _record(ports, won))
     accept(ports, dispute(ports, captured(ports, "g", number="378282246310005"), "d-lost").dispute.dispute_id)
     inquired = captured(ports, "h", number=INQUIRY_NUMBER)
     (inquiry,) = all_disputes(ports, authorization_id=inquired)
     answer(ports, inquiry.dispute_id, "losing_evidence", "e-inquiry")
-    do_due_work(ports, _record(ports, inquiry.dispute_id))
+    do_scheduled_work(ports, _record(ports, inquiry.dispute_id))
     refunded = captured(ports, "i", number=WARNING_NUMBER)
     dispute(ports, refunded, "d-closed", inquiry=True, reason="general")
     refund(ports, refunded, "r-closing")
@@ -220,7 +224,7 @@ def refunds_take_their_time(ports: Ports) -> None:
         refund(ports, captured(ports, number, number=number), f"r-{number}")
     for timer in ports.store.page(Index.DUE, ACCOUNT).records:
         if timer.kind == "refund_timer":
-            do_due_work(ports, timer)
+            do_scheduled_work(ports, timer)
 
 
 def _record(ports: Ports, record_id: str) -> Record:

@@ -290,7 +290,7 @@ def test_targets_and_files_are_found_in_code_and_links_only() -> None:
     [
         ("openapi/payments.yaml", "operationId: capture_payment"),
         ("handlers/payments_sandbox/http/operations/payments.py", "async def capture_payment("),
-        ("handlers/payments_sandbox/services/payments.py", "def capture_payment("),
+        ("handlers/payments_sandbox/services/payments/payments.py", "def capture_payment("),
         ("tests/e2e/test_payment_life.py", "(shop: Client)"),
     ],
 )

@@ -1,8 +1,8 @@
 """What falls due, done as the homes do it: in order, each piece at its own moment, the index read anew after each."""
 
-from payments_sandbox.services.controls import account_ports
-from payments_sandbox.services.due_work import do_due_work
+from payments_sandbox.services.accounts.controls import account_ports
 from payments_sandbox.services.ports import Index, Ports, Record
+from payments_sandbox.services.time.scheduled_work import do_scheduled_work
 
 
 def do_everything_due(ports: Ports, account_id: str) -> list[Record]:
@@ -15,4 +15,4 @@ def do_everything_due(ports: Ports, account_id: str) -> list[Record]:
             return done
         assert done[-1:] != [page.records[0]], "what was done has to be due no more"
         done.append(page.records[0])
-        do_due_work(ports, page.records[0])
+        do_scheduled_work(ports, page.records[0])

@@ -32,8 +32,8 @@ from payments_sandbox.domain.errors import (
     PaymentDisputed,
     StateConflict,
 )
-from payments_sandbox.domain.moments import DAY_MS
 from payments_sandbox.domain.money import AMOUNT_MAX, format_amount
+from payments_sandbox.domain.timestamps import DAY_MS
 from payments_sandbox.domain.value import value_type
 
 VALIDITY_MS: Final = 7 * DAY_MS
@@ -48,7 +48,7 @@ DISPUTES_MAX: Final = 20
 """How often an authorization can be disputed, inquiries included: with all that a refund then closes, one atomic write."""
 
 
-class Status(StrEnum):
+class AuthorizationStatus(StrEnum):
     """Where an authorization stands."""
 
     DECLINED = "declined"
@@ -102,17 +102,21 @@ class Authorization:
         """What can be captured now."""
         return 0 if self.lapsed(now_ms) else self.totals.held
 
-    def status(self, now_ms: int) -> Status:
+    def status(self, now_ms: int) -> AuthorizationStatus:
         """The status at this time."""
         if not self.approved:
-            return Status.DECLINED
+            return AuthorizationStatus.DECLINED
         if self.totals.captured:
-            return Status.PARTIALLY_CAPTURED if self.capturable(now_ms) else Status.CAPTURED
+            return (
+                AuthorizationStatus.PARTIALLY_CAPTURED
+                if self.capturable(now_ms)
+                else AuthorizationStatus.CAPTURED
+            )
         if self.expired:
-            return Status.EXPIRED
+            return AuthorizationStatus.EXPIRED
         if not self.totals.held:
-            return Status.VOIDED
-        return Status.EXPIRED if self.lapsed(now_ms) else Status.AUTHORIZED
+            return AuthorizationStatus.VOIDED
+        return AuthorizationStatus.EXPIRED if self.lapsed(now_ms) else AuthorizationStatus.AUTHORIZED
 
 
 @dataclass(frozen=True, slots=True)

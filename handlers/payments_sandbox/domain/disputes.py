@@ -8,8 +8,8 @@
 
 `TRANSITIONS` is the whole of it: what is not in the table cannot happen, and the table of docs/disputes.md is written from
 it. An inquiry moves no money; the chargeback of a dispute does, when it opens or when an inquiry escalates, and a dispute
-that is won gives the money back. Nothing here reads a clock or a store. Next: `services/disputes.py` for what clients ask
-for, `services/dispute_deadlines.py` for what time brings about.
+that is won gives the money back. Nothing here reads a clock or a store. Next: `services/disputes/disputes.py` for what clients ask
+for, `services/disputes/dispute_deadlines.py` for what time brings about.
 
 Source: the statuses and the magic evidence are those that integrators know from Stripe's test mode. Deadlines are the
 sandbox's own choice: networks and acquirers differ, and change them.
@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from payments_sandbox.domain.moments import DAY_MS
+from payments_sandbox.domain.timestamps import DAY_MS
 
 
-class Status(StrEnum):
+class DisputeStatus(StrEnum):
     """Where a dispute stands; those that begin with `warning` are of inquiries."""
 
     WARNING_NEEDS_RESPONSE = "warning_needs_response"
@@ -75,9 +75,9 @@ class Money(StrEnum):
 class Transition:
     """One line of the table. source: None when the dispute does not exist yet. event: the type that tells of it."""
 
-    source: Status | None
+    source: DisputeStatus | None
     cause: Cause
-    target: Status
+    target: DisputeStatus
     event: str
     money: Money = Money.NONE
 
@@ -87,10 +87,10 @@ UPDATED_EVENT: Final = "dispute.updated"
 ESCALATED_EVENT: Final = "dispute.escalated"
 CLOSED_EVENT: Final = "dispute.closed"
 
-_INQUIRY = Status.WARNING_NEEDS_RESPONSE
-_ANSWERED = Status.WARNING_UNDER_REVIEW
-_DISPUTE = Status.NEEDS_RESPONSE
-_REVIEW = Status.UNDER_REVIEW
+_INQUIRY = DisputeStatus.WARNING_NEEDS_RESPONSE
+_ANSWERED = DisputeStatus.WARNING_UNDER_REVIEW
+_DISPUTE = DisputeStatus.NEEDS_RESPONSE
+_REVIEW = DisputeStatus.UNDER_REVIEW
 
 TRANSITIONS: Final = (
     Transition(None, Cause.OPENED_AS_INQUIRY, _INQUIRY, OPENED_EVENT),
@@ -98,26 +98,26 @@ TRANSITIONS: Final = (
     Transition(_INQUIRY, Cause.EVIDENCE_SUBMITTED, _ANSWERED, UPDATED_EVENT),
     Transition(_INQUIRY, Cause.ESCALATED, _DISPUTE, ESCALATED_EVENT, Money.CHARGEBACK),
     Transition(_INQUIRY, Cause.DEADLINE_PASSED, _DISPUTE, ESCALATED_EVENT, Money.CHARGEBACK),
-    Transition(_INQUIRY, Cause.NOTHING_LEFT, Status.WARNING_CLOSED, CLOSED_EVENT),
-    Transition(_ANSWERED, Cause.EVIDENCE_WON, Status.WARNING_CLOSED, CLOSED_EVENT),
+    Transition(_INQUIRY, Cause.NOTHING_LEFT, DisputeStatus.WARNING_CLOSED, CLOSED_EVENT),
+    Transition(_ANSWERED, Cause.EVIDENCE_WON, DisputeStatus.WARNING_CLOSED, CLOSED_EVENT),
     Transition(_ANSWERED, Cause.EVIDENCE_LOST, _DISPUTE, ESCALATED_EVENT, Money.CHARGEBACK),
     Transition(_ANSWERED, Cause.ESCALATED, _DISPUTE, ESCALATED_EVENT, Money.CHARGEBACK),
-    Transition(_ANSWERED, Cause.NOTHING_LEFT, Status.WARNING_CLOSED, CLOSED_EVENT),
+    Transition(_ANSWERED, Cause.NOTHING_LEFT, DisputeStatus.WARNING_CLOSED, CLOSED_EVENT),
     Transition(_DISPUTE, Cause.EVIDENCE_SUBMITTED, _REVIEW, UPDATED_EVENT),
-    Transition(_DISPUTE, Cause.ACCEPTED, Status.LOST, CLOSED_EVENT),
-    Transition(_DISPUTE, Cause.DEADLINE_PASSED, Status.LOST, CLOSED_EVENT),
-    Transition(_REVIEW, Cause.EVIDENCE_WON, Status.WON, CLOSED_EVENT, Money.REVERSAL),
-    Transition(_REVIEW, Cause.EVIDENCE_LOST, Status.LOST, CLOSED_EVENT),
+    Transition(_DISPUTE, Cause.ACCEPTED, DisputeStatus.LOST, CLOSED_EVENT),
+    Transition(_DISPUTE, Cause.DEADLINE_PASSED, DisputeStatus.LOST, CLOSED_EVENT),
+    Transition(_REVIEW, Cause.EVIDENCE_WON, DisputeStatus.WON, CLOSED_EVENT, Money.REVERSAL),
+    Transition(_REVIEW, Cause.EVIDENCE_LOST, DisputeStatus.LOST, CLOSED_EVENT),
 )
 """Everything that can happen to a dispute."""
 
 _BY_CAUSE: Final = {(transition.source, transition.cause): transition for transition in TRANSITIONS}
 
-DEADLINES_MS: Final[Mapping[Status, int]] = {
-    Status.WARNING_NEEDS_RESPONSE: 7 * DAY_MS,
-    Status.WARNING_UNDER_REVIEW: 7 * DAY_MS,
-    Status.NEEDS_RESPONSE: 14 * DAY_MS,
-    Status.UNDER_REVIEW: 30 * DAY_MS,
+DEADLINES_MS: Final[Mapping[DisputeStatus, int]] = {
+    DisputeStatus.WARNING_NEEDS_RESPONSE: 7 * DAY_MS,
+    DisputeStatus.WARNING_UNDER_REVIEW: 7 * DAY_MS,
+    DisputeStatus.NEEDS_RESPONSE: 14 * DAY_MS,
+    DisputeStatus.UNDER_REVIEW: 30 * DAY_MS,
 }
 """How long a dispute stays in a status before time moves it on. What is not here is final."""
 
@@ -174,24 +174,24 @@ OPENINGS: Final[Mapping[str, Opening]] = {
 """Rule of a test card to what follows its first capture."""
 
 
-def find_transition(source: Status | None, cause: Cause) -> Transition | None:
+def find_transition(source: DisputeStatus | None, cause: Cause) -> Transition | None:
     """Where this leads from there; None when it cannot happen."""
     return _BY_CAUSE.get((source, cause))
 
 
-def deadline_of(status: Status, now_ms: int) -> int | None:
+def deadline_of(status: DisputeStatus, now_ms: int) -> int | None:
     """Until when a dispute that comes into this status now can stay in it; None: for good."""
     duration = DEADLINES_MS.get(status)
     return None if duration is None else now_ms + duration
 
 
-def cause_of_deadline(status: Status, evidence_text: str | None) -> Cause:
+def cause_of_deadline(status: DisputeStatus, evidence_text: str | None) -> Cause:
     """What happens when the deadline of this status is reached.
 
     evidence_text: the text that was submitted. Any other than the two magic ones loses a dispute, for the bank believes its
     customer, and satisfies an inquiry.
     """
-    if status in (Status.WARNING_NEEDS_RESPONSE, Status.NEEDS_RESPONSE):
+    if status in (DisputeStatus.WARNING_NEEDS_RESPONSE, DisputeStatus.NEEDS_RESPONSE):
         return Cause.DEADLINE_PASSED
     assert status in DEADLINES_MS, f"{status} is final"
     text = (evidence_text or "").strip()
@@ -199,7 +199,7 @@ def cause_of_deadline(status: Status, evidence_text: str | None) -> Cause:
         return Cause.EVIDENCE_WON
     if text == LOSING_EVIDENCE:
         return Cause.EVIDENCE_LOST
-    return Cause.EVIDENCE_WON if status is Status.WARNING_UNDER_REVIEW else Cause.EVIDENCE_LOST
+    return Cause.EVIDENCE_WON if status is DisputeStatus.WARNING_UNDER_REVIEW else Cause.EVIDENCE_LOST
 
 
 def network_reason_code(reason: str, brand: str) -> str | None:

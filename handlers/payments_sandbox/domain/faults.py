@@ -6,7 +6,7 @@
 
 `latency` holds the request back before anything else happens. `lose_response` is the one that idempotency keys exist for:
 the operation is carried out, and the caller never hears of it. Everything else happens instead of the operation, so that
-nothing is written. The header `X-Sandbox-Fault` asks for one request, rules (`services/faults.py`) for many; `none` in the
+nothing is written. The header `X-Sandbox-Fault` asks for one request, rules (`services/simulation/faults.py`) for many; `none` in the
 header spares a request that a rule would strike.
 
 Pure: it decides and describes. `http/fault_injection.py` does it to the request.

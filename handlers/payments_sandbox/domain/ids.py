@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, NewType
 
 from payments_sandbox.domain.cards import luhn_digit
-from payments_sandbox.domain.moments import HOUR_MS, day_of
+from payments_sandbox.domain.timestamps import HOUR_MS, day_of
 
 TransactionId = NewType("TransactionId", str)
 CardId = NewType("CardId", str)

@@ -2,7 +2,7 @@
 
 The sandbox plays both sides and sends nothing; this is what a processor would have sent for an entry of the ledger. A card
 number appears masked, because the ledger does not have it: `************4242`. Packing is an adapter's
-(`adapters/iso8583/`), reading the ledger is `services/network_messages.py`.
+(`adapters/iso8583/`), reading the ledger is `services/payments/network_messages.py`.
 
 Source: ISO 8583:1987, as acquirers use it in dialects: element 44 is laid out as Visa does (44.2 AVS, 44.10 CVC). What no
 e-commerce sandbox has (a terminal, a forwarding institution) is filled with constants that say so.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from payments_sandbox.domain.ids import ACQUIRER_BIN
-from payments_sandbox.domain.moments import date_time_of
+from payments_sandbox.domain.timestamps import date_time_of
 
 
 class DataElement(NamedTuple):

@@ -1,14 +1,14 @@
 """Refunds that take their time: what a test card has a refund say at first, and what becomes of it.
 
 An ordinary refund succeeds at once. Pending or not, a refund counts against what can be refunded from its beginning, and
-gives that back when it fails. Next: `services/refund_outcomes.py`.
+gives that back when it fails. Next: `services/payments/refund_outcomes.py`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from payments_sandbox.domain.moments import MINUTE_MS
+from payments_sandbox.domain.timestamps import MINUTE_MS
 
 PENDING: Final = "pending"
 SUCCEEDED: Final = "succeeded"

@@ -3,14 +3,14 @@
 Days end at an account's cut-off, by default midnight UTC. What was captured and refunded on a day is settled at its end,
 which is the first moment of the next one (T+1), together with everything else of that day and currency.
 
-Pure: `fees.py` knows what it costs, `discrepancies.py` what a report can be made to get wrong, `services/settlements.py`
+Pure: `fees.py` knows what it costs, `discrepancies.py` what a report can be made to get wrong, `services/settlement/settlements.py`
 does it.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS
+from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS
 
 SETTLED_KINDS: Final = frozenset({"capture", "refund", "refund_failure", "chargeback", "chargeback_reversal"})
 """The kinds of entries that move what the acquirer owes the merchant, and so are settled unless they were declined."""

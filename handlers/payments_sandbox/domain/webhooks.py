@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
+from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 
 SECRET_PREFIX: Final = "whsec_"
 SECRET_BYTES: Final = 32

@@ -14,7 +14,7 @@ import httpx
 from payments_sandbox.domain.version import VERSION
 from payments_sandbox.domain.webhook_urls import UrlFault, is_this_machine, split_url
 from payments_sandbox.entrypoints.pace import Pace
-from payments_sandbox.services.accounts import DEMO_API_KEY
+from payments_sandbox.services.accounts.accounts import DEMO_API_KEY
 from payments_sandbox.settings import ClientSettings, SettingsError
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.domain.webhooks import matches
 from payments_sandbox.entrypoints.api_client import ApiClient, CallFailed, Json
 
@@ -117,7 +117,7 @@ def _events_of(page: Json) -> list[ListedEvent]:
                 item["event_id"],
                 item["type"],
                 item["timestamp"],
-                parse_moment(item["timestamp"]),
+                parse_timestamp(item["timestamp"]),
                 item["data"],
             )
             for item in page["data"]

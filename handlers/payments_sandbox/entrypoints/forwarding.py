@@ -2,7 +2,7 @@
 
 One at a time and in order. A receiver that cannot be reached is tried a few times, which is enough for one that restarts;
 while it stays away each further event is tried once. What it answers is reported and never asked again: the sandbox's own
-deliveries (`services/webhook_attempts.py`) are the place to test retries.
+deliveries (`services/webhooks/webhook_attempts.py`) are the place to test retries.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Final, Self
 import httpx
 
 from payments_sandbox.adapters.webhooks.exchange import USER_AGENT
-from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhook_urls import split_url
 from payments_sandbox.domain.webhooks import TIMEOUT_MS, judge, signed_headers
 from payments_sandbox.entrypoints.api_client import causes_of

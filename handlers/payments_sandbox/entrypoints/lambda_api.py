@@ -9,9 +9,9 @@ from typing import Any
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
+from payments_sandbox.entrypoints.gc_pause import resting_collector
 from payments_sandbox.entrypoints.lean_imports import lean_imports
 from payments_sandbox.entrypoints.logs import configure_logs
-from payments_sandbox.entrypoints.resting_collector import resting_collector
 from payments_sandbox.settings import LambdaSettings
 
 TEXT_TYPES = [*DEFAULT_TEXT_MIME_TYPES, "application/problem+json"]

@@ -16,8 +16,8 @@ from payments_sandbox.bootstrap import LocalSandbox, build_local
 from payments_sandbox.entrypoints.corked_protocol import CorkedHttpProtocol
 from payments_sandbox.entrypoints.logs import gathered_logs
 from payments_sandbox.http.pipeline.access_log import AccessLog
-from payments_sandbox.services.accounts import DEMO_API_KEY
-from payments_sandbox.services.ledger_secret import WrongLedgerSecret
+from payments_sandbox.services.accounts.accounts import DEMO_API_KEY
+from payments_sandbox.services.ledger.ledger_secret import WrongLedgerSecret
 from payments_sandbox.settings import LocalSettings
 
 _logger = logging.getLogger("sandbox.local")

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO
 import orjson
 
 from payments_sandbox.adapters.system.clock import SystemClock
-from payments_sandbox.domain.moments import format_moment
+from payments_sandbox.domain.timestamps import format_timestamp
 from payments_sandbox.http.pipeline.access_log import ACCESS_LOGGER, AccessLog, access_message
 
 FLUSH_S: Final = 0.1
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": format_moment(int(record.created * 1000)),
+            "time": format_timestamp(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -61,7 +61,7 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
         """The line that the access logger would write, without the logging module: its way of a record through loggers,
         filters and formatters costs three times as much as the line."""
         line = {
-            "time": format_moment(self._clock.now_ms()),
+            "time": format_timestamp(self._clock.now_ms()),
             "level": "info",
             "logger": ACCESS_LOGGER,
             "message": access_message(fields),

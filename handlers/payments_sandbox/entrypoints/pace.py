@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from payments_sandbox.domain.plans import DEFAULT_PLAN, PLANS
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, PLANS
 
 _PARAMETER: Final = re.compile(r";\s*([a-z]+)=(\d{1,9})(?![\d.])")
 

@@ -28,7 +28,7 @@ from payments_sandbox.entrypoints.trigger_run import (
     enough_for,
     set_fields,
 )
-from payments_sandbox.services.events import EVENT_PREFIX
+from payments_sandbox.services.events.events import EVENT_PREFIX
 from payments_sandbox.services.ports import Randomness
 
 DECLINE_DEFAULT: Final = "generic_decline"

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest, RateLimitExceeded, SandboxError
-from payments_sandbox.http.replies import Reply
+from payments_sandbox.http.replies import HttpResponse
 
 PROBLEM_TYPE: Final = b"application/problem+json"
 TYPE_PREFIX: Final = "urn:payments-sandbox:problem:"
@@ -178,7 +178,7 @@ def invalid_request(errors: Sequence[FieldError]) -> InvalidRequest:
     return InvalidRequest(f"The request breaks the contract in {count}: {shown}.", errors=errors[:ERRORS_MAX])
 
 
-def render_problem(error: SandboxError, request_id: str) -> Reply:
+def render_problem(error: SandboxError, request_id: str) -> HttpResponse:
     """The response that tells the caller about the error."""
     status = STATUS[error.code]
     problem: dict[str, Any] = {
@@ -197,7 +197,7 @@ def render_problem(error: SandboxError, request_id: str) -> Reply:
     body = orjson.dumps({**problem, **error.facts, **problem})
     length = str(len(body)).encode()
     headers = [(b"content-type", PROBLEM_TYPE), (b"content-length", length), *_extra_headers(error, status)]
-    return Reply(status, headers, body)
+    return HttpResponse(status, headers, body)
 
 
 def _extra_headers(error: SandboxError, status: int) -> Iterator[tuple[bytes, bytes]]:

@@ -7,7 +7,7 @@ from starlette.types import Send
 Header = tuple[bytes, bytes]
 
 
-class Reply(NamedTuple):
+class HttpResponse(NamedTuple):
     """headers: as ASGI wants them, names in lower case. body: what `content-length` counts."""
 
     status: int
@@ -15,7 +15,7 @@ class Reply(NamedTuple):
     body: bytes
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
+async def send_reply(send: Send, reply: HttpResponse) -> None:
     """Send the reply in one piece."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
     await send({"type": "http.response.body", "body": reply.body})

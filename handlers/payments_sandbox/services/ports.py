@@ -210,7 +210,7 @@ class Store(Protocol):
         ...
 
 
-class InsertGroup(Protocol):
+class GroupCommit(Protocol):
     """Inserts of requests that come together, committed together: for a request that writes one record and is answered then."""
 
     def insert(self, record: Record) -> Record | None:
@@ -225,7 +225,7 @@ class InsertGroup(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FeedItem:
     """That a record was inserted. seq: its place in the order of commits, growing, not without gaps."""
 
     seq: int
@@ -237,7 +237,7 @@ class Change:
 class ChangeFeed(Protocol):
     """The ledger's inserts in the order of their commits, where one process can follow them."""
 
-    def changes(self, *, after: int, limit: int) -> list[Change]:
+    def changes(self, *, after: int, limit: int) -> list[FeedItem]:
         """The first `limit` inserts after this seq (0: from the beginning)."""
         ...
 
@@ -271,7 +271,7 @@ class Principal:
     """Whoever an API key belongs to.
 
     key_id: the key's public id. plan: the usage plan that limits it. controlled: the account has changed something about
-    its world (`services/controls.py`), so that each request has to ask what.
+    its world (`services/accounts/controls.py`), so that each request has to ask what.
     """
 
     account_id: str
@@ -339,7 +339,7 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReceiverResponse:
     """What came of a POST. status: None when there was no HTTP answer; then `error` says why, in a stable word:
     `timeout`, `connection_refused`, `connection_closed`, `name_not_resolved`, `address_refused`, `tls_failed`,
     `malformed_response`, `connection_failed`.
@@ -357,7 +357,7 @@ class Reply:
 class Sender(Protocol):
     """Posts to receivers. Never raises for anything that a receiver, a network or a name server does."""
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         """Post once, to an address that the home allows, following no redirect."""
         ...
 
@@ -404,7 +404,7 @@ class Limits:
 class Ports:
     """All ports, as the services receive them.
 
-    clock: the account's time, where the ports are an account's (`services/controls.py`); otherwise real time.
+    clock: the account's time, where the ports are an account's (`services/accounts/controls.py`); otherwise real time.
     real_clock: real time, where `clock` is not; see `wall_clock`.
     ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
     request_budget_s: how long a request may work at what it was asked for before it has to answer.
@@ -418,7 +418,7 @@ class Ports:
     demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
     packer: packs network messages, where they are shown.
     namespace: what ids and chance are derived from in place of the account's id; empty for the account's id itself.
-    scope: of the account's world (`services/scopes.py`); empty for an ordinary one.
+    scope: of the account's world (`services/ledger/scopes.py`); empty for an ordinary one.
     seeded: ids that chance would give follow from what they identify, and only published test cards are taken.
     unscoped: the store, where `store` is that of a scope; see `ledger`.
     """
@@ -430,7 +430,7 @@ class Ports:
     principals: PrincipalCache
     ledger_secret: bytes = field(repr=False)
     secret_box: SecretBox = field(default=None)  # type: ignore[assignment]
-    group: InsertGroup | None = None
+    group: GroupCommit | None = None
     sender: Sender | None = None
     loopback_webhooks: bool = False
     public_url: str = ""

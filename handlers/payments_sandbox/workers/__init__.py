@@ -7,5 +7,5 @@ no more of AWS than the shape of the batches that it is handed:
     deliver.py    SQS queue, subscribed to the topic -> the receivers
     sweep.py      every minute: the ledger's due index -> the queue
 
-None of them decides when a webhook is due, what it looks like or whether it arrived: see services/webhook_attempts.py.
+None of them decides when a webhook is due, what it looks like or whether it arrived: see services/webhooks/webhook_attempts.py.
 """

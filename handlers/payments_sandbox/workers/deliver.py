@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import SECOND_MS
-from payments_sandbox.services.controls import account_ports
-from payments_sandbox.services.events import event_of, is_event
+from payments_sandbox.domain.timestamps import SECOND_MS
+from payments_sandbox.services.accounts.controls import account_ports
+from payments_sandbox.services.events.events import event_of, is_event
+from payments_sandbox.services.ledger.scopes import own_record, stored_id
 from payments_sandbox.services.ports import Ports, Record, Sender
-from payments_sandbox.services.scopes import own_record, stored_id
-from payments_sandbox.services.webhook_attempts import LEASE_MS, attempt_delivery
-from payments_sandbox.services.webhook_deliveries import plan_deliveries
-from payments_sandbox.services.webhook_delivery_records import PENDING, Delivery, delivery_of
-from payments_sandbox.services.webhook_endpoints import list_records, wants
+from payments_sandbox.services.webhooks.webhook_attempts import LEASE_MS, attempt_delivery
+from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
+from payments_sandbox.services.webhooks.webhook_delivery_records import PENDING, Delivery, delivery_of
+from payments_sandbox.services.webhooks.webhook_endpoints import list_records, wants
 from payments_sandbox.workers.relay import BatchResponse
 
 _logger = logging.getLogger("sandbox.webhooks")

@@ -2,7 +2,7 @@
 
 It follows the ledger's change feed, plans a delivery of each new event for each endpoint, attempts whatever is due, and
 does the other work that falls due, each by its account's clock (`due.py`). On AWS `relay.py`, `deliver.py` and `sweep.py` do the same from streams, queues and schedules; the rules of both are in
-`services/webhook_attempts.py`.
+`services/webhooks/webhook_attempts.py`.
 
 Bounded everywhere: so many attempts at once per endpoint, so many in all, so many deliveries waiting in memory, so much of
 the event loop's time. The rest waits in the ledger, where it is safe. A hanging endpoint fills its own places only: neither
@@ -18,15 +18,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import EVENT_KINDS
-from payments_sandbox.services import webhook_endpoints
-from payments_sandbox.services.due_work import WORK
-from payments_sandbox.services.events import event_of, is_news
+from payments_sandbox.services.events.events import event_of, is_news
+from payments_sandbox.services.ledger.scopes import own_record, scope_of
 from payments_sandbox.services.ports import (
     DUE_KEY,
-    Change,
     ChangeFeed,
+    FeedItem,
     Index,
     Ports,
     Position,
@@ -34,10 +33,11 @@ from payments_sandbox.services.ports import (
     Sender,
     Update,
 )
-from payments_sandbox.services.scopes import own_record, scope_of
-from payments_sandbox.services.webhook_attempts import attempt_delivery
-from payments_sandbox.services.webhook_deliveries import plan_deliveries
-from payments_sandbox.services.webhook_delivery_records import KIND, Delivery
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK
+from payments_sandbox.services.webhooks import webhook_endpoints
+from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
+from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
+from payments_sandbox.services.webhooks.webhook_delivery_records import KIND, Delivery
 from payments_sandbox.workers.due import AccountTimes, DueWorker
 
 _logger = logging.getLogger("sandbox.webhooks")
@@ -135,7 +135,7 @@ class Dispatcher:
         # The feed: how far it was read, what of that is still to be planned, and for whom.
         self._cursor: Record | None = None
         self._seen = 0
-        self._changes: deque[Change] = deque()
+        self._changes: deque[FeedItem] = deque()
         self._listeners: dict[str, Sequence[Record]] = {}
         self._note_at = 0.0
         # The due index: what has just fallen due, and the sweep through all of it.
@@ -219,7 +219,7 @@ class Dispatcher:
             self._note_cursor()
         return behind or bool(self._changes)
 
-    def _plan(self, change: Change) -> None:
+    def _plan(self, change: FeedItem) -> None:
         self._times.note(change)
         if change.kind not in EVENT_KINDS:
             return
@@ -232,7 +232,7 @@ class Dispatcher:
             if own is not None and is_news(own):
                 plan_deliveries(ports, event_of(own), endpoints)
 
-    def _endpoints(self, change: Change) -> Sequence[Record]:
+    def _endpoints(self, change: FeedItem) -> Sequence[Record]:
         # Most accounts have no endpoint, and a load test writes thousands of entries a second: ask once per account.
         if change.account_id not in self._listeners:
             ports = self._times.ports_of(change.account_id)
@@ -325,7 +325,7 @@ class Dispatcher:
                 return None
             if record.kind == KIND and record.id not in self._known:
                 self._queue(record)
-            elif record.kind in WORK:
+            elif record.kind in SCHEDULED_WORK:
                 self._work.offer(record)
         return page.next
 

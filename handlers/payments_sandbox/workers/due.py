@@ -1,6 +1,6 @@
 """Due work where nobody waits for it, and whose time it is: what the embedded dispatcher and the AWS sweeper share.
 
-What is done, and that it may be done twice, is in `services/due_work.py`. Here a piece of work that fails keeps no other
+What is done, and that it may be done twice, is in `services/time/scheduled_work.py`. Here a piece of work that fails keeps no other
 from being done: it stays due, is logged, and is tried again when it is next found.
 """
 
@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.services.controls import KIND as CONTROLS
-from payments_sandbox.services.controls import account_ports, list_controls
-from payments_sandbox.services.due_work import WORK, do_due_work
-from payments_sandbox.services.ports import Change, Ports, Record
-from payments_sandbox.services.scopes import own_record
-from payments_sandbox.services.worlds import retire
+from payments_sandbox.services.accounts.controls import KIND as CONTROLS
+from payments_sandbox.services.accounts.controls import account_ports, list_controls, retire
+from payments_sandbox.services.ledger.scopes import own_record
+from payments_sandbox.services.ports import FeedItem, Ports, Record
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, do_scheduled_work
 
 _logger = logging.getLogger("sandbox.due")
 
@@ -28,9 +27,9 @@ def do_unattended(ports: Ports, record: Record) -> bool:
 
     Raises StoreUnavailable: then nothing else can be done either.
     """
-    work = WORK[record.kind].name
+    work = SCHEDULED_WORK[record.kind].name
     try:
-        do_due_work(ports, record)
+        do_scheduled_work(ports, record)
     except StoreUnavailable:
         raise
     except Exception as error:
@@ -85,7 +84,7 @@ class AccountTimes:
         self._known: set[str] | None = None
         self._turns: deque[str] = deque()
 
-    def note(self, change: Change) -> None:
+    def note(self, change: FeedItem) -> None:
         """Learn from the change feed."""
         if change.kind == CONTROLS and change.account_id not in self._accounts():
             self._accounts().add(change.account_id)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypedDict
 
 from payments_sandbox.domain.webhooks import EVENT_KINDS
-from payments_sandbox.services.events import event_type_of, is_news
+from payments_sandbox.services.events.events import event_type_of, is_news
 from payments_sandbox.services.ports import Record
 
 _logger = logging.getLogger("sandbox.webhooks")

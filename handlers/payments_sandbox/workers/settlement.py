@@ -5,8 +5,8 @@
     publish   those settlements are completed: the payout, and the event that tells of it
 
 A state machine on a schedule runs them: one transition or two for an account, none for a payment. Each may be cut off at any
-moment and run again, in another execution too (`services/settlements.py`). In the embedded home the same work is done when
-it is due, without a state machine: `services/due_work.py`.
+moment and run again, in another execution too (`services/settlement/settlements.py`). In the embedded home the same work is done when
+it is due, without a state machine: `services/time/scheduled_work.py`.
 
 An account's time may be ahead of ours; what is due in it is asked by its own.
 """
@@ -16,15 +16,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from payments_sandbox.domain.moments import SECOND_MS
 from payments_sandbox.domain.settlement import SETTLED_KINDS
-from payments_sandbox.services.controls import Controls, account_ports, list_controls, with_controls
-from payments_sandbox.services.listings import walk_due
+from payments_sandbox.domain.timestamps import SECOND_MS
+from payments_sandbox.services.accounts.controls import (
+    Controls,
+    account_ports,
+    list_controls,
+    retire,
+    with_controls,
+)
+from payments_sandbox.services.ledger.listings import walk_due
+from payments_sandbox.services.ledger.scopes import scope_of
 from payments_sandbox.services.ports import DUE_KEY, Ports, Position, Record
-from payments_sandbox.services.scopes import scope_of
-from payments_sandbox.services.settlement_records import SETTLEMENT, Batch, batch_of
-from payments_sandbox.services.settlements import complete_settlement, gather
-from payments_sandbox.services.worlds import retire
+from payments_sandbox.services.settlement.settlement_records import SETTLEMENT, Batch, batch_of
+from payments_sandbox.services.settlement.settlements import complete_settlement, gather
 
 _logger = logging.getLogger("sandbox.settlement")
 

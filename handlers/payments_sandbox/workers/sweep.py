@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from payments_sandbox.domain.moments import SECOND_MS
-from payments_sandbox.services.controls import account_ports, list_controls, with_controls
-from payments_sandbox.services.due_work import WORK
+from payments_sandbox.domain.timestamps import SECOND_MS
+from payments_sandbox.services.accounts.controls import account_ports, list_controls, with_controls
 from payments_sandbox.services.ports import DUE_KEY, Index, Ports, Position, Record
-from payments_sandbox.services.webhook_delivery_records import KIND
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK
+from payments_sandbox.services.webhooks.webhook_delivery_records import KIND
 from payments_sandbox.workers.deliver import DeliveryQueue, delivery_message
 from payments_sandbox.workers.due import do_stored
 from payments_sandbox.workers.settlement import KINDS as SETTLEMENT_KINDS
@@ -101,7 +101,7 @@ class Sweeper:
             if not self._send([record.id for record in due if record.kind == KIND], swept):
                 return False
             for record in due:
-                if record.kind in WORK and record.kind not in SETTLEMENT_KINDS:
+                if record.kind in SCHEDULED_WORK and record.kind not in SETTLEMENT_KINDS:
                     self._do(account or account_ports(self._ports, record.account_id), record, swept)
             if len(due) < len(page.records) or page.next is None:
                 self._after = None

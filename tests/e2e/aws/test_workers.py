@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from payments_sandbox.domain.moments import SECOND_MS, format_moment, parse_moment
+from payments_sandbox.domain.timestamps import SECOND_MS, format_timestamp, parse_timestamp
 from tests.e2e.infra.aws.sandbox_stack import DeployedSandbox
 from tests.e2e.infra.client import Client, accepted
 from tests.e2e.infra.server import until_deadline
@@ -94,17 +94,17 @@ def account_with_due_capture(demo: Client, stack: ExitStack) -> Client:
     """A new account that captured something seconds before its day ended: more seconds on a machine that is too slow."""
     for seconds in (2, 10, 50):
         shop = stack.enter_context(demo.new_account())
-        now_ms = parse_moment(accepted(shop.get("/v1/clock"), 200)["now"])
+        now_ms = parse_timestamp(accepted(shop.get("/v1/clock"), 200)["now"])
         # A minute before midnight, the clock could not move to just before it any more.
         end_of_day_ms = ((now_ms + MINUTE_MS) // DAY_MS + 1) * DAY_MS
-        just_before = format_moment(end_of_day_ms - seconds * SECOND_MS)
+        just_before = format_timestamp(end_of_day_ms - seconds * SECOND_MS)
         accepted(shop.send("POST", "/v1/clock/advance", json={"to": just_before}), 200)
         authorization_id = accepted(shop.authorize(1000), 201)["transaction_id"]
         capture = accepted(shop.capture(authorization_id), 201)
-        if parse_moment(capture["created_at"]) >= end_of_day_ms:
+        if parse_timestamp(capture["created_at"]) >= end_of_day_ms:
             continue
         for _ in until_deadline("the account's day has ended", pause_s=0.25):
-            if parse_moment(accepted(shop.get("/v1/clock"), 200)["now"]) > end_of_day_ms:
+            if parse_timestamp(accepted(shop.get("/v1/clock"), 200)["now"]) > end_of_day_ms:
                 return shop
     raise TimeoutError("a capture takes longer than 50 s")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from payments_sandbox.adapters.webhooks.sender import HttpSender
-from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, ReceiverResponse
 
 T = TypeVar("T")
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -123,7 +123,9 @@ def post_to(
     return Post(url, headers, chunks or (BODY,), timeout_ms, pause_ms)
 
 
-async def reply_of(talk: Talk, *, timeout_ms: int = SOON_MS, sender: HttpSender | None = None) -> Reply:
+async def reply_of(
+    talk: Talk, *, timeout_ms: int = SOON_MS, sender: HttpSender | None = None
+) -> ReceiverResponse:
     """What a post to a receiver that talks like this comes to."""
     async with receiving(talk) as receiver:
         return await (sender or HttpSender(loopback=True)).send(

@@ -17,7 +17,7 @@ from payments_sandbox.adapters.webhooks.addresses import (
     resolve,
 )
 from payments_sandbox.adapters.webhooks.sender import HttpSender
-from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, ReceiverResponse
 from tests.integration.webhook_sender.receivers import (
     BODY,
     NEVER_MS,
@@ -69,7 +69,7 @@ from tests.integration.webhook_sender.receivers import (
     ],
 )
 def test_an_answer_is_told_as_it_came(
-    run: Run[Reply], answer: bytes, status: int, headers: dict[str, str], body: str
+    run: Run[ReceiverResponse], answer: bytes, status: int, headers: dict[str, str], body: str
 ) -> None:
     reply = run(reply_of(says(answer)))
     assert (reply.status, reply.body_start, reply.error) == (status, body, None)
@@ -78,7 +78,7 @@ def test_an_answer_is_told_as_it_came(
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(run: Run[Any]) -> None:
-    async def redirected(status: int) -> tuple[Reply, int, int]:
+    async def redirected(status: int) -> tuple[ReceiverResponse, int, int]:
         async with receiving(says(OK)) as target:
             answer = f"HTTP/1.1 {status} Elsewhere\r\nlocation: {target.url()}\r\ncontent-length: 0\r\n\r\n"
             async with receiving(says(answer.encode())) as receiver:
@@ -106,7 +106,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(run: Run[Any]) -> None:
         (says(b"HTTP/1.1 200 OK\r\n" + b"x-y: z\r\n" * 5_000 + b"\r\n", then="hang"), "malformed_response"),
     ],
 )
-def test_what_is_no_answer_has_its_word(run: Run[Reply], talk: Talk, error: str) -> None:
+def test_what_is_no_answer_has_its_word(run: Run[ReceiverResponse], talk: Talk, error: str) -> None:
     reply = run(reply_of(talk))
     assert (reply.status, reply.error, reply.headers, reply.body_start) == (None, error, [], "")
 
@@ -122,20 +122,20 @@ def test_what_is_no_answer_has_its_word(run: Run[Reply], talk: Talk, error: str)
     ],
     ids=["says nothing", "reads only", "half a head", "a byte at a time", "hints without end"],
 )
-def test_a_receiver_that_never_gets_to_an_answer_is_a_timeout(run: Run[Reply], talk: Talk) -> None:
+def test_a_receiver_that_never_gets_to_an_answer_is_a_timeout(run: Run[ReceiverResponse], talk: Talk) -> None:
     reply = run(reply_of(talk, timeout_ms=NEVER_MS))
     assert (reply.status, reply.error) == (None, "timeout")
     assert NEVER_MS * 0.9 <= reply.duration_ms < SOON_MS
 
 
-def test_a_status_counts_even_if_the_body_never_ends(run: Run[list[Reply]]) -> None:
+def test_a_status_counts_even_if_the_body_never_ends(run: Run[list[ReceiverResponse]]) -> None:
     answers = (
         b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
     )
 
-    async def post() -> list[Reply]:
+    async def post() -> list[ReceiverResponse]:
         # Time enough for the head to arrive on a busy machine. The three wait together.
         return await asyncio.gather(
             *(reply_of(says(answer, then="hang"), timeout_ms=10 * NEVER_MS) for answer in answers)
@@ -146,7 +146,7 @@ def test_a_status_counts_even_if_the_body_never_ends(run: Run[list[Reply]]) -> N
         assert reply.duration_ms < SOON_MS
 
 
-def test_a_status_counts_even_if_the_connection_is_reset_in_the_body(run: Run[Reply]) -> None:
+def test_a_status_counts_even_if_the_connection_is_reset_in_the_body(run: Run[ReceiverResponse]) -> None:
     reply = run(reply_of(says(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", pause_s=0.1, then="reset")))
     assert (reply.status, reply.body_start, reply.error) == (200, "abc", None)
 
@@ -227,7 +227,7 @@ def test_the_url_goes_out_byte_for_byte(run: Run[Any], host: str, path: str, tar
     assert body == BODY
 
 
-def test_nobody_listening_is_a_refused_connection(run: Run[Reply]) -> None:
+def test_nobody_listening_is_a_refused_connection(run: Run[ReceiverResponse]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -235,7 +235,7 @@ def test_nobody_listening_is_a_refused_connection(run: Run[Reply]) -> None:
     assert (reply.status, reply.error) == (None, "connection_refused")
 
 
-def test_a_receiver_that_does_not_accept_is_a_timeout(run: Run[Reply]) -> None:
+def test_a_receiver_that_does_not_accept_is_a_timeout(run: Run[ReceiverResponse]) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(1)
@@ -244,8 +244,8 @@ def test_a_receiver_that_does_not_accept_is_a_timeout(run: Run[Reply]) -> None:
         assert run(HttpSender(loopback=True).send(post)).error == "timeout"
 
 
-def test_a_receiver_that_accepts_late_is_waited_for(run: Run[Reply]) -> None:
-    async def post() -> Reply:
+def test_a_receiver_that_accepts_late_is_waited_for(run: Run[ReceiverResponse]) -> None:
+    async def post() -> ReceiverResponse:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.listen(1)
@@ -272,7 +272,7 @@ def test_the_second_address_of_localhost_is_tried(run: Run[Any]) -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
 
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await read_request(reader)
             writer.write(OK)
@@ -318,7 +318,7 @@ def test_the_body_goes_out_piece_by_piece(run: Run[Any]) -> None:
             heard.append(await reader.read(1_000))
         writer.write(OK)
 
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(listens) as receiver:
             return await HttpSender(loopback=True).send(post_to(receiver.url(), *pieces, pause_ms=150))
 
@@ -330,7 +330,7 @@ def test_the_body_goes_out_piece_by_piece(run: Run[Any]) -> None:
 
 @pytest.mark.parametrize("chunks", [[], [b""]])
 def test_a_body_may_be_empty(run: Run[Any], chunks: Sequence[bytes]) -> None:
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(says(OK)) as receiver:
             return await HttpSender(loopback=True).send(Post(receiver.url(), [], chunks, SOON_MS))
 
@@ -348,7 +348,7 @@ def test_an_answer_before_the_last_piece_counts(run: Run[Any], then: str) -> Non
         elif then == "hang":
             await asyncio.Event().wait()
 
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(hasty) as receiver:
             return await HttpSender(loopback=True).send(
                 post_to(receiver.url(), b"first", b"second", pause_ms=600_000)
@@ -365,7 +365,7 @@ def test_an_answer_counts_although_a_large_body_was_never_read(run: Run[Any]) ->
         writer.write(b"HTTP/1.1 413 Too Long\r\ncontent-length: 0\r\n\r\n")
         await asyncio.Event().wait()
 
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(hasty) as receiver:
             return await HttpSender(loopback=True).send(post_to(receiver.url(), b"x" * 16_000_000))
 
@@ -379,7 +379,7 @@ def test_a_receiver_that_leaves_between_pieces_has_closed_the_connection(run: Ru
         if how == "reset":
             reset(writer)
 
-    async def post(pause_ms: int) -> Reply:
+    async def post(pause_ms: int) -> ReceiverResponse:
         async with receiving(leaves) as receiver:
             chunks = [b"first", *[b"more"] * 20]
             return await HttpSender(loopback=True).send(post_to(receiver.url(), *chunks, pause_ms=pause_ms))
@@ -391,7 +391,7 @@ def test_a_receiver_that_leaves_between_pieces_has_closed_the_connection(run: Ru
 
 
 def test_pauses_do_not_outlast_the_deadline(run: Run[Any]) -> None:
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(says(OK)) as receiver:
             return await HttpSender(loopback=True).send(
                 post_to(receiver.url(), b"first", b"second", pause_ms=600_000, timeout_ms=NEVER_MS)

@@ -9,7 +9,7 @@ import pytest
 
 from payments_sandbox.adapters.webhooks.connections import LIFETIME_S
 from payments_sandbox.adapters.webhooks.sender import HttpSender
-from payments_sandbox.services.ports import Reply
+from payments_sandbox.services.ports import ReceiverResponse
 from tests.integration.webhook_sender.receivers import (
     OK,
     Certificate,
@@ -31,7 +31,7 @@ async def replies_of(
     lifetime_s: float = LIFETIME_S,
     between_s: float = 0,
     tls: Certificate | None = None,
-) -> tuple[list[Reply], int]:
+) -> tuple[list[ReceiverResponse], int]:
     """The replies to so many posts, one after the other, and how many connections they took."""
     async with receiving(talk, tls=tls.server_context() if tls else None) as receiver:
         client_tls = tls.client_context() if tls else None
@@ -213,7 +213,7 @@ def test_many_posts_at_once_to_many_receivers_each_get_their_own_answer(run: Run
 def test_a_sender_serves_another_event_loop_once_it_was_closed(run: Run[Any]) -> None:
     sender = HttpSender(loopback=True, idle_max=8)
 
-    async def post(*, close: bool) -> Reply:
+    async def post(*, close: bool) -> ReceiverResponse:
         async with receiving(keeps(then="again")) as receiver:
             reply = await sender.send(post_to(receiver.url()))
             if close:

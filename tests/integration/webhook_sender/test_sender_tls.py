@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from payments_sandbox.adapters.webhooks.sender import HttpSender
-from payments_sandbox.services.ports import Reply
+from payments_sandbox.services.ports import ReceiverResponse
 from tests.integration.webhook_sender.receivers import (
     NEVER_MS,
     OK,
@@ -30,7 +30,7 @@ def test_a_trusted_receiver_is_reached_by_its_name_at_the_address_that_was_judge
     context = certificate.server_context()
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
 
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(says(OK), tls=context) as receiver:
             sender = HttpSender(
                 loopback=True, tls=certificate.client_context(), lookup=here, idle_max=idle_max
@@ -48,7 +48,7 @@ def test_a_trusted_receiver_is_reached_by_its_name_at_the_address_that_was_judge
 def test_a_receiver_may_be_an_address_that_its_certificate_names(
     run: Run[Any], certificate: Certificate
 ) -> None:
-    async def post() -> Reply:
+    async def post() -> ReceiverResponse:
         async with receiving(says(OK), tls=certificate.server_context()) as receiver:
             sender = HttpSender(loopback=True, tls=certificate.client_context())
             return await sender.send(post_to(receiver.url(scheme="https", host="127.0.0.1")))
@@ -62,7 +62,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(run: Run[Any], certifi
     async def listens(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.read(1_000))
 
-    async def post(host: str, **settings: Any) -> Reply:
+    async def post(host: str, **settings: Any) -> ReceiverResponse:
         async with receiving(listens, tls=certificate.server_context()) as receiver:
             sender = HttpSender(loopback=True, lookup=here, **settings)
             return await sender.send(post_to(receiver.url(scheme="https", host=host)))
@@ -75,7 +75,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(run: Run[Any], certifi
 
 
 def test_a_receiver_without_tls_fails_the_handshake(run: Run[Any]) -> None:
-    async def post(talk: Talk, timeout_ms: int) -> Reply:
+    async def post(talk: Talk, timeout_ms: int) -> ReceiverResponse:
         async with receiving(talk) as receiver:
             return await HttpSender(loopback=True).send(
                 post_to(receiver.url(scheme="https"), timeout_ms=timeout_ms)
@@ -94,7 +94,7 @@ def test_a_receiver_without_tls_fails_the_handshake(run: Run[Any]) -> None:
 
 
 def test_a_tls_receiver_that_hangs_or_leaves_is_told_apart(run: Run[Any], certificate: Certificate) -> None:
-    async def post(talk: Talk, timeout_ms: int) -> Reply:
+    async def post(talk: Talk, timeout_ms: int) -> ReceiverResponse:
         async with receiving(talk, tls=certificate.server_context()) as receiver:
             sender = HttpSender(loopback=True, tls=certificate.client_context(), lookup=here)
             return await sender.send(

@@ -13,8 +13,8 @@ from payments_sandbox.domain.authorization import (
     ENTRIES_MAX,
     VALIDITY_MS,
     Authorization,
+    AuthorizationStatus,
     Movement,
-    Status,
     Totals,
     plan_capture,
     plan_increment,
@@ -369,7 +369,7 @@ def test_a_balance_is_the_sum_of_one_accounts_postings() -> None:
 
 
 def test_statuses_are_those_of_the_contract() -> None:
-    assert [status.value for status in Status] == [
+    assert [status.value for status in AuthorizationStatus] == [
         "declined",
         "authorized",
         "partially_captured",

@@ -10,8 +10,8 @@ from payments_sandbox.domain.disputes import (
     REASONS,
     TRANSITIONS,
     Cause,
+    DisputeStatus,
     Money,
-    Status,
     cause_of_deadline,
     deadline_of,
     find_transition,
@@ -20,8 +20,8 @@ from payments_sandbox.domain.disputes import (
 from payments_sandbox.domain.webhooks import EVENT_TYPES
 from tests.each_case import each_case
 
-INQUIRY = {Status.WARNING_NEEDS_RESPONSE, Status.WARNING_UNDER_REVIEW}
-FINAL = {Status.WARNING_CLOSED, Status.WON, Status.LOST}
+INQUIRY = {DisputeStatus.WARNING_NEEDS_RESPONSE, DisputeStatus.WARNING_UNDER_REVIEW}
+FINAL = {DisputeStatus.WARNING_CLOSED, DisputeStatus.WON, DisputeStatus.LOST}
 
 
 def test_the_document_holds_the_tables_that_the_code_makes() -> None:
@@ -42,17 +42,19 @@ def test_each_cause_leads_to_one_place_from_each_status() -> None:
     assert len(set(pairs)) == len(pairs)
     for transition in TRANSITIONS:
         assert find_transition(transition.source, transition.cause) is transition
-    assert find_transition(Status.WON, Cause.ACCEPTED) is None
+    assert find_transition(DisputeStatus.WON, Cause.ACCEPTED) is None
 
 
 def test_every_status_and_every_cause_occurs() -> None:
-    assert {transition.target for transition in TRANSITIONS} == set(Status)
+    assert {transition.target for transition in TRANSITIONS} == set(DisputeStatus)
     assert {transition.cause for transition in TRANSITIONS} == set(Cause) == set(CAUSES)
 
 
 def test_nothing_leads_out_of_a_final_status_and_time_leads_out_of_every_other() -> None:
-    assert {transition.source for transition in TRANSITIONS if transition.source} == set(Status) - FINAL
-    assert set(DEADLINES_MS) == set(Status) - FINAL
+    assert {transition.source for transition in TRANSITIONS if transition.source} == set(
+        DisputeStatus
+    ) - FINAL
+    assert set(DEADLINES_MS) == set(DisputeStatus) - FINAL
     for status in DEADLINES_MS:
         for text in (None, "winning_evidence", "losing_evidence", "a letter"):
             assert find_transition(status, cause_of_deadline(status, text)) is not None
@@ -61,21 +63,21 @@ def test_nothing_leads_out_of_a_final_status_and_time_leads_out_of_every_other()
 def test_whatever_happens_a_dispute_ends() -> None:
     """No path of transitions comes back to where it was."""
 
-    def walk(status: Status, seen: tuple[Status, ...]) -> None:
+    def walk(status: DisputeStatus, seen: tuple[DisputeStatus, ...]) -> None:
         assert status not in seen
         for transition in TRANSITIONS:
             if transition.source is status:
                 walk(transition.target, (*seen, status))
 
-    walk(Status.WARNING_NEEDS_RESPONSE, ())
-    walk(Status.NEEDS_RESPONSE, ())
+    walk(DisputeStatus.WARNING_NEEDS_RESPONSE, ())
+    walk(DisputeStatus.NEEDS_RESPONSE, ())
 
 
 def test_money_is_taken_once_on_the_way_into_a_dispute_and_given_back_only_when_it_is_won() -> None:
     for transition in TRANSITIONS:
-        into_dispute = transition.target is Status.NEEDS_RESPONSE
+        into_dispute = transition.target is DisputeStatus.NEEDS_RESPONSE
         assert (transition.money is Money.CHARGEBACK) == into_dispute
-        assert (transition.money is Money.REVERSAL) == (transition.target is Status.WON)
+        assert (transition.money is Money.REVERSAL) == (transition.target is DisputeStatus.WON)
         if into_dispute:
             assert transition.source is None or transition.source in INQUIRY
 
@@ -91,30 +93,30 @@ def test_every_transition_tells_of_itself_by_an_event_that_is_known() -> None:
 @each_case(
     ("status", "text", "cause"),
     [
-        (Status.UNDER_REVIEW, "winning_evidence", Cause.EVIDENCE_WON),
-        (Status.UNDER_REVIEW, "  winning_evidence\n", Cause.EVIDENCE_WON),
-        (Status.UNDER_REVIEW, "losing_evidence", Cause.EVIDENCE_LOST),
-        (Status.UNDER_REVIEW, "not winning_evidence", Cause.EVIDENCE_LOST),
-        (Status.UNDER_REVIEW, None, Cause.EVIDENCE_LOST),
-        (Status.WARNING_UNDER_REVIEW, "winning_evidence", Cause.EVIDENCE_WON),
-        (Status.WARNING_UNDER_REVIEW, "losing_evidence", Cause.EVIDENCE_LOST),
-        (Status.WARNING_UNDER_REVIEW, "a letter", Cause.EVIDENCE_WON),
+        (DisputeStatus.UNDER_REVIEW, "winning_evidence", Cause.EVIDENCE_WON),
+        (DisputeStatus.UNDER_REVIEW, "  winning_evidence\n", Cause.EVIDENCE_WON),
+        (DisputeStatus.UNDER_REVIEW, "losing_evidence", Cause.EVIDENCE_LOST),
+        (DisputeStatus.UNDER_REVIEW, "not winning_evidence", Cause.EVIDENCE_LOST),
+        (DisputeStatus.UNDER_REVIEW, None, Cause.EVIDENCE_LOST),
+        (DisputeStatus.WARNING_UNDER_REVIEW, "winning_evidence", Cause.EVIDENCE_WON),
+        (DisputeStatus.WARNING_UNDER_REVIEW, "losing_evidence", Cause.EVIDENCE_LOST),
+        (DisputeStatus.WARNING_UNDER_REVIEW, "a letter", Cause.EVIDENCE_WON),
         # What was saved but not submitted does not count.
-        (Status.NEEDS_RESPONSE, "winning_evidence", Cause.DEADLINE_PASSED),
-        (Status.WARNING_NEEDS_RESPONSE, "winning_evidence", Cause.DEADLINE_PASSED),
+        (DisputeStatus.NEEDS_RESPONSE, "winning_evidence", Cause.DEADLINE_PASSED),
+        (DisputeStatus.WARNING_NEEDS_RESPONSE, "winning_evidence", Cause.DEADLINE_PASSED),
     ],
 )
 def test_the_deadline_of_a_status_decides_by_the_evidence(
-    status: Status, text: str | None, cause: Cause
+    status: DisputeStatus, text: str | None, cause: Cause
 ) -> None:
     assert cause_of_deadline(status, text) is cause
 
 
 def test_a_final_status_has_no_deadline() -> None:
-    assert deadline_of(Status.WON, 1) is None
-    assert deadline_of(Status.NEEDS_RESPONSE, 1) == 1 + 14 * 86_400_000
+    assert deadline_of(DisputeStatus.WON, 1) is None
+    assert deadline_of(DisputeStatus.NEEDS_RESPONSE, 1) == 1 + 14 * 86_400_000
     with pytest.raises(AssertionError):
-        cause_of_deadline(Status.LOST, None)
+        cause_of_deadline(DisputeStatus.LOST, None)
 
 
 def test_reasons_have_the_codes_of_the_two_networks_that_publish_them() -> None:

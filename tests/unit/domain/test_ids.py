@@ -19,7 +19,7 @@ from payments_sandbox.domain.ids import (
     identify_object,
     retrieval_reference,
 )
-from payments_sandbox.services.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
+from payments_sandbox.services.ledger.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
 from payments_sandbox.services.ports import Ports
 from tests.doubles.memory_store import MemoryStore
 from tests.doubles.ports import LEDGER_SECRET, NOW_MS, make_ports

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from payments_sandbox.domain import postings
 from payments_sandbox.domain.discrepancies import EXPLANATIONS, Misreport, plant
 from payments_sandbox.domain.fees import SCHEDULE, Rate, dispute_fee, fee_of, fixed_fee
-from payments_sandbox.domain.moments import DAY_MS, HOUR_MS, MINUTE_MS, parse_moment
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
 from payments_sandbox.domain.settlement import (
     DAY_MINUTES,
@@ -22,6 +21,7 @@ from payments_sandbox.domain.settlement import (
     next_cutoff,
     parse_cutoff,
 )
+from payments_sandbox.domain.timestamps import DAY_MS, HOUR_MS, MINUTE_MS, parse_timestamp
 from tests.each_case import each_case
 
 cutoffs = st.integers(0, DAY_MINUTES - 1)
@@ -40,7 +40,7 @@ moments = st.integers(0, 4_000_000_000_000)
     ],
 )
 def test_a_day_ends_at_the_first_cutoff_after_it(made: str, cutoff: str, settled: str) -> None:
-    assert next_cutoff(parse_moment(made), parse_cutoff(cutoff)) == parse_moment(settled)
+    assert next_cutoff(parse_timestamp(made), parse_cutoff(cutoff)) == parse_timestamp(settled)
 
 
 @given(moments, cutoffs)

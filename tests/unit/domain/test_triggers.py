@@ -26,7 +26,7 @@ from payments_sandbox.domain.triggers import (
     decline_for_amount,
     parse_instruction,
 )
-from payments_sandbox.services.trigger_table import list_triggers
+from payments_sandbox.services.simulation.trigger_table import list_triggers
 from tests.calls.payments import card_with
 from tests.each_case import each_case
 

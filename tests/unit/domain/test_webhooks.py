@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain import webhooks
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
+from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import (
     ATTEMPTS_MAX,
     EVENT_KINDS,

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from payments_sandbox.domain.moments import format_moment
+from payments_sandbox.domain.timestamps import format_timestamp
 from payments_sandbox.entrypoints.api_client import ApiClient
 from payments_sandbox.entrypoints.event_feed import EventFeed
 from payments_sandbox.entrypoints.forwarding import Forwarder
@@ -65,7 +65,7 @@ class FakeApi:
 
 def rendered(at_ms: int, event_id: str, event_type: str) -> dict[str, Any]:
     data = {"transaction_id": event_id[4:], "amount": 1051, "currency": "EUR", "decline": None}
-    return {"event_id": event_id, "type": event_type, "timestamp": format_moment(at_ms), "data": data}
+    return {"event_id": event_id, "type": event_type, "timestamp": format_timestamp(at_ms), "data": data}
 
 
 class Naps:

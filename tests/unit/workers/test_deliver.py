@@ -12,11 +12,20 @@ from hypothesis import strategies as st
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
-from payments_sandbox.services.events import EVENT_PREFIX
-from payments_sandbox.services.ports import CommitResult, Index, Page, Position, Post, Record, Reply, Update
-from payments_sandbox.services.webhook_attempts import LEASE_MS
-from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
-from payments_sandbox.services.webhook_endpoints import Chaos, create_endpoint, get_endpoint
+from payments_sandbox.services.events.events import EVENT_PREFIX
+from payments_sandbox.services.ports import (
+    CommitResult,
+    Index,
+    Page,
+    Position,
+    Post,
+    ReceiverResponse,
+    Record,
+    Update,
+)
+from payments_sandbox.services.webhooks.webhook_attempts import LEASE_MS
+from payments_sandbox.services.webhooks.webhook_delivery_records import KIND, Delivery, delivery_of
+from payments_sandbox.services.webhooks.webhook_endpoints import Chaos, create_endpoint, get_endpoint
 from payments_sandbox.workers.deliver import (
     HELD_BACK_FIRST_S,
     QUEUE_DELAY_MAX_S,
@@ -38,12 +47,12 @@ from tests.each_case import each_case
 URL = "https://shop.example/hook"
 
 SqsRecord = dict[str, Any]
-Answer = Callable[[Post], Awaitable[Reply]]
+Answer = Callable[[Post], Awaitable[ReceiverResponse]]
 
 
-def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> Reply:
+def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> ReceiverResponse:
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return Reply(status, named, "", 7, error)
+    return ReceiverResponse(status, named, "", 7, error)
 
 
 class Receivers:
@@ -51,12 +60,12 @@ class Receivers:
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
-        self.answers: dict[str, Reply | Answer] = {}
+        self.answers: dict[str, ReceiverResponse | Answer] = {}
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         self.posts.append(post)
         answer = self.answers.get(post.url, reply())
-        return answer if isinstance(answer, Reply) else await answer(post)
+        return answer if isinstance(answer, ReceiverResponse) else await answer(post)
 
     def event_ids(self, url: str = URL) -> list[str]:
         return [dict(post.headers)["webhook-id"] for post in self.posts if post.url == url]
@@ -264,7 +273,7 @@ def test_a_receiver_that_hangs_delays_neither_the_others_nor_their_retries(sandb
     sandbox.endpoint(URL + "/hangs")
     sandbox.endpoint(URL + "/fails")
 
-    async def hang(_post: Post) -> Reply:
+    async def hang(_post: Post) -> ReceiverResponse:
         # Until everything else of the batch is done; it never would be, if it waited for this.
         async with asyncio.timeout(60):
             while len(sandbox.queue.sent) < 3 or len(sandbox.receivers.posts) < 6:
@@ -280,7 +289,7 @@ def test_a_receiver_that_hangs_delays_neither_the_others_nor_their_retries(sandb
 def test_only_so_many_attempts_are_under_way_at_once(sandbox: Sandbox) -> None:
     under_way, most = 0, 0
 
-    async def slow(_post: Post) -> Reply:
+    async def slow(_post: Post) -> ReceiverResponse:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -302,7 +311,7 @@ def test_only_so_many_attempts_are_under_way_at_once(sandbox: Sandbox) -> None:
 def test_a_message_that_comes_twice_at_once_is_delivered_once(sandbox: Sandbox) -> None:
     sandbox.endpoint()
 
-    async def slow(_post: Post) -> Reply:
+    async def slow(_post: Post) -> ReceiverResponse:
         await asyncio.sleep(0.02)
         return reply()
 
@@ -594,7 +603,7 @@ def test_a_fault_of_the_sandbox_itself_fails_its_message_alone_and_is_logged_wit
     sandbox.endpoint()
     sandbox.endpoint("https://stranger.example/", account=OTHER_ACCOUNT)
 
-    async def fault(_post: Post) -> Reply:
+    async def fault(_post: Post) -> ReceiverResponse:
         raise ZeroDivisionError("a bug")
 
     sandbox.receivers.answers["https://stranger.example/"] = fault
@@ -608,7 +617,7 @@ def test_a_fault_of_the_sandbox_itself_fails_its_message_alone_and_is_logged_wit
 
 
 def test_a_fault_is_not_hidden_behind_an_outage(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    async def fault(_post: Post) -> Reply:
+    async def fault(_post: Post) -> ReceiverResponse:
         raise ZeroDivisionError("a bug")
 
     sandbox.store.broken = {sandbox.endpoint(URL + "/1")}

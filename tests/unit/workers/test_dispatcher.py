@@ -18,16 +18,15 @@ from typing import Any, cast
 import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS, MINUTE_MS, SECOND_MS
+from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
-from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.controls import account_ports, change_controls
-from payments_sandbox.services.due_work import WORK, Work
+from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.accounts.controls import account_ports, change_controls
 from payments_sandbox.services.ports import (
     DUE_KEY,
-    Change,
     CommitResult,
     Committed,
+    FeedItem,
     Index,
     Page,
     Ports,
@@ -37,11 +36,17 @@ from payments_sandbox.services.ports import (
     Update,
     require_page_limit,
 )
-from payments_sandbox.services.receiver_grader import make_test_event
-from payments_sandbox.services.snapshots import fork_snapshot, restore_snapshot, take_snapshot
-from payments_sandbox.services.webhook_deliveries import plan_test, redeliver, redeliver_failures
-from payments_sandbox.services.webhook_delivery_records import KIND, Delivery, delivery_of
-from payments_sandbox.services.webhook_endpoints import Changes, Chaos, create_endpoint, update_endpoint
+from payments_sandbox.services.simulation.snapshots import fork_snapshot, restore_snapshot, take_snapshot
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, ScheduledWork
+from payments_sandbox.services.webhooks.receiver_grader import make_test_event
+from payments_sandbox.services.webhooks.webhook_deliveries import plan_test, redeliver, redeliver_failures
+from payments_sandbox.services.webhooks.webhook_delivery_records import KIND, Delivery, delivery_of
+from payments_sandbox.services.webhooks.webhook_endpoints import (
+    Chaos,
+    EndpointChanges,
+    create_endpoint,
+    update_endpoint,
+)
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
 from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
 from tests.doubles.memory_store import MemoryStore, copy_of
@@ -64,13 +69,13 @@ class FeedStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.feed: list[Change] = []
+        self.feed: list[FeedItem] = []
         self.down: set[str] = set()
         self.costs: dict[str, float] = {}
         self.calls: Counter[str] = Counter()
         self._due: list[tuple[int, str]] = []
 
-    def changes(self, *, after: int, limit: int) -> list[Change]:
+    def changes(self, *, after: int, limit: int) -> list[FeedItem]:
         self._called("changes")
         start = bisect_right(self.feed, after, key=lambda change: change.seq)
         return self.feed[start : start + limit]
@@ -131,7 +136,7 @@ class FeedStore(MemoryStore):
 
     def _inserted(self, record: Record) -> None:
         # As in SQLite: numbers grow, and not without gaps.
-        self.feed.append(Change(2 * len(self.feed) + 2, record.id, record.kind, record.account_id))
+        self.feed.append(FeedItem(2 * len(self.feed) + 2, record.id, record.kind, record.account_id))
         self._reindex(None, record)
 
     def _reindex(self, old: Record | None, new: Record) -> None:
@@ -305,7 +310,7 @@ async def test_tests_and_redeliveries_leave_at_once(home: Home) -> None:
         del home.town.receivers[URL]
         # Or it would hear of its own end.
         await asyncio.sleep(SOON_S)
-        update_endpoint(home.ports, ACCOUNT, endpoint_id, Changes(enabled=True))
+        update_endpoint(home.ports, ACCOUNT, endpoint_id, EndpointChanges(enabled=True))
         await asyncio.sleep(1)
         first = home.deliveries()[0]
         redeliver(home.ports, ACCOUNT, first.delivery_id)
@@ -361,13 +366,17 @@ def test_work_that_fails_is_logged_and_keeps_nobody_waiting(
     home.pay(3)
     home.clock.advance(days=8)
     broken = next(record for record in home.store.records.values() if record.kind == "authorization")
-    do = WORK["authorization"].do
+    do = SCHEDULED_WORK["authorization"].do
 
     def trip(ports: Ports, record: Record) -> None:
         assert record.id != broken.id
         do(ports, record)
 
-    monkeypatch.setitem(cast(dict[str, Work], WORK), "authorization", Work("authorization_expiry", trip))
+    monkeypatch.setitem(
+        cast(dict[str, ScheduledWork], SCHEDULED_WORK),
+        "authorization",
+        ScheduledWork("authorization_expiry", trip),
+    )
 
     async def scenario() -> None:
         async with home.dispatching():
@@ -824,7 +833,7 @@ async def test_an_outage_at_the_end_does_not_turn_a_stop_into_a_failure(home: Ho
 @in_virtual_time
 async def test_a_defect_of_the_dispatcher_ends_it_and_is_told(home: Home) -> None:
     home.endpoint()
-    home.store.feed.append(Change(2, "auth_that_is_not_there", "authorization", ACCOUNT))
+    home.store.feed.append(FeedItem(2, "auth_that_is_not_there", "authorization", ACCOUNT))
     with pytest.raises(AssertionError, match="the change feed told of it"):
         await Dispatcher(home.ports, home.store, home.town).run()
 

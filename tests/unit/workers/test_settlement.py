@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS
-from payments_sandbox.services.accounts import create_account
-from payments_sandbox.services.controls import change_controls
+from payments_sandbox.domain.timestamps import DAY_MS
+from payments_sandbox.services.accounts.accounts import create_account
+from payments_sandbox.services.accounts.controls import change_controls
 from payments_sandbox.services.ports import Limits, Ports
-from payments_sandbox.services.settlement_records import Settlement
-from payments_sandbox.services.settlements import list_settlements
+from payments_sandbox.services.settlement.settlement_records import Settlement
+from payments_sandbox.services.settlement.settlements import list_settlements
 from payments_sandbox.workers.settlement import TIME_KEPT_MS, SettlementTasks
 from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore

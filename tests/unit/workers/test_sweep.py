@@ -9,12 +9,12 @@ from typing import Any, cast
 import pytest
 
 from payments_sandbox.domain.errors import StoreUnavailable
-from payments_sandbox.domain.moments import DAY_MS
-from payments_sandbox.services.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.controls import at_moment, change_controls
-from payments_sandbox.services.due_work import WORK, Work
+from payments_sandbox.domain.timestamps import DAY_MS
+from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
+from payments_sandbox.services.accounts.controls import at_moment, change_controls
+from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.ports import Index, Page, Ports, Position, Record
-from payments_sandbox.services.transactions import get_transaction
+from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, ScheduledWork
 from payments_sandbox.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
 from tests.calls.payments import ACCOUNT, authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore
@@ -205,13 +205,17 @@ def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(
 ) -> None:
     ports = make_ports(due_before(1))
     ids = expired(ports, 3)
-    do = WORK["authorization"].do
+    do = SCHEDULED_WORK["authorization"].do
 
     def trip(ports: Ports, record: Record) -> None:
         assert record.id != ids[1]
         do(ports, record)
 
-    monkeypatch.setitem(cast(dict[str, Work], WORK), "authorization", Work("authorization_expiry", trip))
+    monkeypatch.setitem(
+        cast(dict[str, ScheduledWork], SCHEDULED_WORK),
+        "authorization",
+        ScheduledWork("authorization_expiry", trip),
+    )
     assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=4, sent=1, done=2, failed=1, finished=True)
     assert [vars(each)["fields"]["record_id"] for each in caplog.records if each.name == "sandbox.due"] == [
         ids[1]

@@ -27,7 +27,7 @@ _OUTAGES: Final = frozenset(
 """Result codes that say something about the machine. The others, a wrong statement for one, are this program's fault."""
 
 
-class Group:
+class InsertBatch:
     """Inserts that share one commit. error: what kept them from being committed, once they should have been."""
 
     __slots__ = ("error",)
@@ -47,7 +47,7 @@ class Exclusive:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._group: Group | None = None
+        self._group: InsertBatch | None = None
 
     def __enter__(self) -> sqlite3.Connection:
         self._lock.acquire()
@@ -62,7 +62,7 @@ class Exclusive:
         if error is not None and (outage := _outage(error)) is not None:
             raise outage from error
 
-    def insert_into_group(self, statement: str, row: tuple[Any, ...]) -> Group | None:
+    def insert_into_group(self, statement: str, row: tuple[Any, ...]) -> InsertBatch | None:
         """Execute the insert in the group that is open, or in a new one; answers the group, None when nothing was
         inserted, and the caller ends the group by reading what is in the way."""
         with self._lock:
@@ -70,7 +70,7 @@ class Exclusive:
             try:
                 if group is None:
                     self._connection.execute("BEGIN IMMEDIATE")
-                    self._group = Group()
+                    self._group = InsertBatch()
                 return self._group if self._connection.execute(statement, row).rowcount else None
             except BaseException as error:
                 self._drop_unless_shared(group, error)
@@ -78,13 +78,13 @@ class Exclusive:
                     raise outage from error
                 raise
 
-    def end_group(self, group: Group) -> None:
+    def end_group(self, group: InsertBatch) -> None:
         """Commit the group, unless it has ended before; its `error` then tells how that went."""
         with self._lock:
             if group is self._group:
                 self._end(group)
 
-    def _drop_unless_shared(self, shared: Group | None, error: BaseException) -> None:
+    def _drop_unless_shared(self, shared: InsertBatch | None, error: BaseException) -> None:
         """After a failed insert, keep the group if others have inserted before, and SQLite undid only this statement."""
         if shared is not None and self._connection.in_transaction:
             return
@@ -94,7 +94,7 @@ class Exclusive:
         elif self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def _end(self, group: Group) -> None:
+    def _end(self, group: InsertBatch) -> None:
         """Commit. Those are told of a failure who inserted, not whoever comes by next: they have lost nothing."""
         self._group = None
         try:

@@ -15,14 +15,14 @@ from typing import Any, Final
 import orjson
 
 from payments_sandbox.adapters.sqlite.checkpoints import INTERVAL_S, WAL_LONG_PAGES, Checkpointer
-from payments_sandbox.adapters.sqlite.exclusive import Exclusive, Group
+from payments_sandbox.adapters.sqlite.exclusive import Exclusive, InsertBatch
 from payments_sandbox.adapters.sqlite.schema import WAL_KEPT_BYTES, StoreOpenError, Synchronous, open_ledger
 from payments_sandbox.services.ports import (
     DUE_KEY,
     AlreadyExists,
-    Change,
     CommitResult,
     Committed,
+    FeedItem,
     Index,
     Page,
     Position,
@@ -125,7 +125,7 @@ class SqliteStore:
                 return None
             return _find(connection, record.id)
 
-    def insert_into_group(self, record: Record) -> Record | Group:
+    def insert_into_group(self, record: Record) -> Record | InsertBatch:
         """Insert the record unless its id is taken, but commit it later: answers the group that it is part of now, or the
         record that holds the id, unchanged and committed.
 
@@ -138,7 +138,7 @@ class SqliteStore:
         # Committing the record that held the id may have failed just now, and the id be free again.
         return self.insert_into_group(record) if existing is None else existing
 
-    def commit_group(self, group: Group) -> None:
+    def commit_group(self, group: InsertBatch) -> None:
         """Commit the group unless that is done; its `error` then tells whether it was."""
         self._exclusive.end_group(group)
         self._checkpointer.written = True
@@ -181,11 +181,11 @@ class SqliteStore:
         records = [_record(row) for row in rows[:limit]]
         return Page(records, index_position(index, records[-1]) if len(rows) > limit else None)
 
-    def changes(self, *, after: int, limit: int) -> list[Change]:
+    def changes(self, *, after: int, limit: int) -> list[FeedItem]:
         """See the port `ChangeFeed`: the rows in the order of their numbers, which is that of their commits."""
         with self._exclusive as connection:
             rows = connection.execute(_CHANGES, (after, limit)).fetchall()
-        return [Change(*row) for row in rows]
+        return [FeedItem(*row) for row in rows]
 
     def ping(self) -> None:
         """See the port. Reads the file, as a statement without a table would not."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from payments_sandbox.domain.errors import Quota
-from payments_sandbox.domain.plans import DEFAULT_PLAN, Plan
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, UsagePlan
 
 SECOND_NS = 1_000_000_000
 
@@ -22,7 +22,7 @@ class TokenBucketLimiter:
 
     def __init__(
         self,
-        plans: Mapping[str, Plan],
+        plans: Mapping[str, UsagePlan],
         *,
         now_ns: Callable[[], int] = time.monotonic_ns,
         keys_max: int = 10_000,
@@ -30,7 +30,7 @@ class TokenBucketLimiter:
         self._plans = plans
         self._now_ns = now_ns
         self._keys_max = keys_max
-        self._buckets: dict[str, tuple[int, int, Plan]] = {}
+        self._buckets: dict[str, tuple[int, int, UsagePlan]] = {}
 
     def take(self, key_id: str, plan: str) -> Quota:
         """Count one request against the key's bucket."""
@@ -57,7 +57,7 @@ class TokenBucketLimiter:
         )
 
     def _drop_full(self, now: int) -> None:
-        def is_full(units: int, since: int, plan: Plan) -> bool:
+        def is_full(units: int, since: int, plan: UsagePlan) -> bool:
             return units + (now - since) * plan.requests >= plan.requests * plan.window_s * SECOND_NS
 
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if not is_full(*bucket)}

@@ -51,7 +51,7 @@ class MalformedResponse(Exception):
 
 
 @dataclass(slots=True)
-class Answer:
+class RawResponse:
     """What has come of the answer so far. status: None until the head is complete. headers: names in lower case.
 
     The status counts even if the body never ends, breaks off or is malformed.
@@ -99,7 +99,7 @@ def request_of(url: WebhookUrl, post: Post, *, keep_alive: bool) -> h11.Request:
 
 
 async def exchange(
-    connection: Connection, request: h11.Request, chunks: Sequence[bytes], pause_s: float, answer: Answer
+    connection: Connection, request: h11.Request, chunks: Sequence[bytes], pause_s: float, answer: RawResponse
 ) -> bool:
     """Send the request, and read the answer into `answer` up to the limits; answers whether the connection can go on.
 
@@ -158,7 +158,7 @@ class _Sending:
         self._writer.write(data)
 
 
-async def _receive_head(http: h11.Connection, reader: asyncio.StreamReader, answer: Answer) -> None:
+async def _receive_head(http: h11.Connection, reader: asyncio.StreamReader, answer: RawResponse) -> None:
     start = b""
     while True:
         event = _next_event(http)
@@ -180,7 +180,7 @@ async def _receive_head(http: h11.Connection, reader: asyncio.StreamReader, answ
         http.receive_data(data)
 
 
-async def _receive_body(http: h11.Connection, reader: asyncio.StreamReader, answer: Answer) -> None:
+async def _receive_body(http: h11.Connection, reader: asyncio.StreamReader, answer: RawResponse) -> None:
     while len(answer.body) < BODY_START_BYTES:
         event = http.next_event()
         if isinstance(event, h11.Data):

@@ -29,15 +29,15 @@ from payments_sandbox.adapters.webhooks.connections import (
     connect,
 )
 from payments_sandbox.adapters.webhooks.exchange import (
-    Answer,
     ConnectionClosed,
     MalformedResponse,
+    RawResponse,
     exchange,
     request_of,
 )
-from payments_sandbox.domain.moments import SECOND_MS
+from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhook_urls import split_url
-from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, ReceiverResponse
 
 _Failure = OSError | NameNotResolved | AddressRefused | ConnectionClosed | MalformedResponse
 _FAILURES: Final = (OSError, NameNotResolved, AddressRefused, ConnectionClosed, MalformedResponse)
@@ -72,7 +72,7 @@ class HttpSender:
         self._keep_alive = idle_max > 0
         self._idle = IdleConnections(idle_max, idle_s=idle_s, lifetime_s=lifetime_s)
 
-    async def send(self, post: Post) -> Reply:
+    async def send(self, post: Post) -> ReceiverResponse:
         """See the port. `timeout_ms` covers everything from the name's resolution to the answer's body; once its head is
         there the status counts, even if the body does not end in time.
 
@@ -82,7 +82,7 @@ class HttpSender:
         url = split_url(post.url)
         request = request_of(url, post, keep_alive=self._keep_alive)
         origin = Origin(url.scheme, url.host, url.port)
-        answer = Answer()
+        answer = RawResponse()
         error: str | None = None
         # uvloop's own clock stands still while a callback runs: good enough for a deadline, not for a duration.
         started = time.monotonic()
@@ -92,7 +92,7 @@ class HttpSender:
                 await self._post(origin, request, post, answer, deadline)
         except _FAILURES as failure:
             error = None if answer.status is not None else _word(failure)
-        return Reply(
+        return ReceiverResponse(
             status=answer.status,
             headers=answer.headers,
             body_start=answer.body_start,
@@ -108,7 +108,7 @@ class HttpSender:
             await asyncio.sleep(0)
 
     async def _post(
-        self, origin: Origin, request: h11.Request, post: Post, answer: Answer, deadline: float
+        self, origin: Origin, request: h11.Request, post: Post, answer: RawResponse, deadline: float
     ) -> None:
         # What is sent slowly on purpose could not be sent again without the receiver noticing.
         kept = await self._idle.take(origin) if len(post.chunks) <= 1 else None
@@ -124,7 +124,7 @@ class HttpSender:
         await self._exchange(await self._connect(origin, deadline), request, post, answer)
 
     async def _exchange(
-        self, connection: Connection, request: h11.Request, post: Post, answer: Answer
+        self, connection: Connection, request: h11.Request, post: Post, answer: RawResponse
     ) -> None:
         reusable = False
         try:

@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import Any
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
-from payments_sandbox.domain.moments import SECOND_MS, parse_moment
+from payments_sandbox.domain.timestamps import SECOND_MS, parse_timestamp
 from payments_sandbox.domain.value import value_type
 from payments_sandbox.services.ports import Ports, Principal, Sender
 
@@ -68,7 +68,7 @@ class Call:
     def moment(self, pointer: str, text: str) -> int:
         """A date-time of the request in milliseconds since the epoch. Raises InvalidRequest, naming the pointer."""
         try:
-            return parse_moment(text)
+            return parse_timestamp(text)
         except ValueError as error:
             raise InvalidRequest(
                 f"{pointer} is {error}.", errors=[FieldError(pointer, "format", f"is {error}")]
@@ -76,7 +76,7 @@ class Call:
 
 
 @value_type
-class Answer:
+class OperationResult:
     """A successful response. body: a JSON value, or None for an empty one (204); with a content_type, bytes of that type."""
 
     status: int
@@ -85,5 +85,5 @@ class Answer:
     content_type: str | None = None
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[Call], Awaitable[OperationResult]]
 """Carries out one operation."""

@@ -3,28 +3,28 @@
 from typing import Any
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
-from payments_sandbox.domain.moments import SECOND_MS, format_moment, parse_moment
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import clocks
-from payments_sandbox.services.clocks import ClockReading
+from payments_sandbox.domain.timestamps import SECOND_MS, format_timestamp, parse_timestamp
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.time import clocks
+from payments_sandbox.services.time.clocks import ClockReading
 
-_LATEST_MS = parse_moment("2200-01-01T00:00:00Z")
+_LATEST_MS = parse_timestamp("2200-01-01T00:00:00Z")
 """As far as a clock goes: dates stay in four digits, whatever is scheduled from there."""
 
 
-async def get_clock(call: Call) -> Answer:
+async def get_clock(call: Call) -> OperationResult:
     """GET /v1/clock"""
-    return Answer(200, _render(clocks.read_clock(call.ports, call.account_id)))
+    return OperationResult(200, _render(clocks.read_clock(call.ports, call.account_id)))
 
 
-async def advance_clock(call: Call) -> Answer:
+async def advance_clock(call: Call) -> OperationResult:
     """POST /v1/clock/advance"""
     advance = await clocks.advance_clock(
         call.ports, call.sender, call.account_id, _target(call), budget_s=call.ports.request_budget_s
     )
     await call.settle_controls(first=advance.first)
     ran = [
-        {"work": ran.work, "id": ran.record_id, "due_at": format_moment(ran.due_at)} for ran in advance.ran
+        {"work": ran.work, "id": ran.record_id, "due_at": format_timestamp(ran.due_at)} for ran in advance.ran
     ]
     body = {
         "clock": _render(advance.clock),
@@ -32,14 +32,14 @@ async def advance_clock(call: Call) -> Answer:
         "ran_count": advance.ran_count,
         "complete": advance.complete,
     }
-    return Answer(200, body)
+    return OperationResult(200, body)
 
 
-async def reset_clock(call: Call) -> Answer:
+async def reset_clock(call: Call) -> OperationResult:
     """POST /v1/clock/reset"""
     clock, first = clocks.reset_clock(call.ports, call.account_id)
     await call.settle_controls(first=first)
-    return Answer(200, _render(clock))
+    return OperationResult(200, _render(clock))
 
 
 def _target(call: Call) -> int:
@@ -50,7 +50,7 @@ def _target(call: Call) -> int:
         pointer = "/by_seconds"
         target_ms = clocks.read_clock(call.ports, call.account_id).now_ms + body["by_seconds"] * SECOND_MS
     if target_ms >= _LATEST_MS:
-        latest = format_moment(_LATEST_MS)
+        latest = format_timestamp(_LATEST_MS)
         raise InvalidRequest(
             f"A clock goes no further than {latest}.",
             errors=[FieldError(pointer, "too_late", f"leads past {latest}")],
@@ -60,7 +60,7 @@ def _target(call: Call) -> int:
 
 def _render(clock: ClockReading) -> dict[str, Any]:
     return {
-        "now": format_moment(clock.now_ms),
-        "real_now": format_moment(clock.real_ms),
+        "now": format_timestamp(clock.now_ms),
+        "real_now": format_timestamp(clock.real_ms),
         "ahead_milliseconds": clock.now_ms - clock.real_ms,
     }

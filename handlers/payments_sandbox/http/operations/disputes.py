@@ -1,14 +1,17 @@
 """Operations of the tag `disputes`: what cardholders dispute, and how the merchant answers."""
 
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import disputes, early_fraud_warnings
-from payments_sandbox.services.dispute_representations import render_dispute, render_early_fraud_warning
-from payments_sandbox.services.disputes import DisputeOutcome, OpenDispute
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.disputes import disputes, early_fraud_warnings
+from payments_sandbox.services.disputes.disputes import DisputeOutcome, OpenDispute
+from payments_sandbox.services.disputes.representations import (
+    render_dispute,
+    render_early_fraud_warning,
+)
 
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-async def create_dispute(call: Call) -> Answer:
+async def create_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes"""
     body = call.body
     command = OpenDispute(
@@ -23,7 +26,7 @@ async def create_dispute(call: Call) -> Answer:
     )
 
 
-async def list_disputes(call: Call) -> Answer:
+async def list_disputes(call: Call) -> OperationResult:
     """GET /v1/disputes"""
     query = call.query
     page = disputes.list_disputes(
@@ -34,17 +37,19 @@ async def list_disputes(call: Call) -> Answer:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return Answer(200, page.render(render_dispute))
+    return OperationResult(200, page.render(render_dispute))
 
 
-async def get_dispute(call: Call) -> Answer:
+async def get_dispute(call: Call) -> OperationResult:
     """GET /v1/disputes/{dispute_id}"""
-    return Answer(200, render_dispute(disputes.get_dispute(call.ports, call.account_id, _dispute_id(call))))
+    return OperationResult(
+        200, render_dispute(disputes.get_dispute(call.ports, call.account_id, _dispute_id(call)))
+    )
 
 
-async def submit_dispute_evidence(call: Call) -> Answer:
+async def submit_dispute_evidence(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/evidence"""
-    answer = disputes.Answer(call.body.get("evidence", {}), call.body.get("submit", False))
+    answer = disputes.EvidenceSubmission(call.body.get("evidence", {}), call.body.get("submit", False))
     return _answer(
         200,
         disputes.submit_evidence(
@@ -53,7 +58,7 @@ async def submit_dispute_evidence(call: Call) -> Answer:
     )
 
 
-async def accept_dispute(call: Call) -> Answer:
+async def accept_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/accept"""
     return _answer(
         200,
@@ -63,7 +68,7 @@ async def accept_dispute(call: Call) -> Answer:
     )
 
 
-async def escalate_dispute(call: Call) -> Answer:
+async def escalate_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/escalate"""
     return _answer(
         200,
@@ -73,7 +78,7 @@ async def escalate_dispute(call: Call) -> Answer:
     )
 
 
-async def list_early_fraud_warnings(call: Call) -> Answer:
+async def list_early_fraud_warnings(call: Call) -> OperationResult:
     """GET /v1/early-fraud-warnings"""
     query = call.query
     page = early_fraud_warnings.list_early_fraud_warnings(
@@ -83,7 +88,7 @@ async def list_early_fraud_warnings(call: Call) -> Answer:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return Answer(200, page.render(render_early_fraud_warning))
+    return OperationResult(200, page.render(render_early_fraud_warning))
 
 
 def _dispute_id(call: Call) -> str:
@@ -91,5 +96,5 @@ def _dispute_id(call: Call) -> str:
     return dispute_id
 
 
-def _answer(status: int, outcome: DisputeOutcome) -> Answer:
-    return Answer(status, render_dispute(outcome.dispute), _REPLAYED if outcome.replayed else {})
+def _answer(status: int, outcome: DisputeOutcome) -> OperationResult:
+    return OperationResult(status, render_dispute(outcome.dispute), _REPLAYED if outcome.replayed else {})

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from payments_sandbox.domain.faults import KINDS, Rule
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import faults
-from payments_sandbox.services.faults import ActiveRule
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.simulation import faults
+from payments_sandbox.services.simulation.faults import ActiveRule
 
 OPERATIONS: Final = (
     "authorize_payment",
@@ -29,12 +29,12 @@ OPERATIONS: Final = (
 """The operations that can fail: those that take the header `X-Sandbox-Fault` in the contract."""
 
 
-async def get_faults(call: Call) -> Answer:
+async def get_faults(call: Call) -> OperationResult:
     """GET /v1/faults"""
     return _answer(faults.get_rules(call.ports, call.account_id))
 
 
-async def set_fault_rules(call: Call) -> Answer:
+async def set_fault_rules(call: Call) -> OperationResult:
     """PUT /v1/faults"""
     rules = [
         Rule(rule["fault"], rule.get("operations", ()), rule.get("when"), rule.get("count"))
@@ -45,13 +45,13 @@ async def set_fault_rules(call: Call) -> Answer:
     return _answer(active)
 
 
-async def delete_fault_rules(call: Call) -> Answer:
+async def delete_fault_rules(call: Call) -> OperationResult:
     """DELETE /v1/faults"""
     faults.clear_rules(call.ports, call.account_id)
-    return Answer(204)
+    return OperationResult(204)
 
 
-def _answer(rules: list[ActiveRule]) -> Answer:
+def _answer(rules: list[ActiveRule]) -> OperationResult:
     available = [
         {
             "fault": kind.fault,
@@ -61,7 +61,7 @@ def _answer(rules: list[ActiveRule]) -> Answer:
         }
         for kind in KINDS
     ]
-    return Answer(
+    return OperationResult(
         200, {"available": available, "operations": list(OPERATIONS), "rules": [*map(_render, rules)]}
     )
 

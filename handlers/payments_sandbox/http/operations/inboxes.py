@@ -1,34 +1,34 @@
 """Operations of the tag `inboxes`: receivers inside the sandbox."""
 
-from payments_sandbox.http.operations.call import Answer, Call
+from payments_sandbox.http.operations.call import Call, OperationResult
 from payments_sandbox.http.operations.webhook_views import render_inbox, render_message
-from payments_sandbox.services import inboxes
-from payments_sandbox.services.inboxes import Inbox
+from payments_sandbox.services.webhooks import inboxes
+from payments_sandbox.services.webhooks.inboxes import Inbox
 
 _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-async def create_inbox(call: Call) -> Answer:
+async def create_inbox(call: Call) -> OperationResult:
     """POST /v1/inbox"""
     inbox = inboxes.create_inbox(call.ports, call.account_id)
-    return Answer(201, render_inbox(inbox, _url(call, inbox)))
+    return OperationResult(201, render_inbox(inbox, _url(call, inbox)))
 
 
-async def get_inbox(call: Call) -> Answer:
+async def get_inbox(call: Call) -> OperationResult:
     """GET /v1/inbox/{inbox_id}"""
     inbox = inboxes.get_inbox(call.ports, call.account_id, call.path["inbox_id"])
-    return Answer(200, render_inbox(inbox, _url(call, inbox)))
+    return OperationResult(200, render_inbox(inbox, _url(call, inbox)))
 
 
-async def post_to_inbox(call: Call) -> Answer:
+async def post_to_inbox(call: Call) -> OperationResult:
     """POST /v1/inbox/{inbox_id}/hook"""
     inbox_id = call.path["inbox_id"]
     headers = {name: call.headers[name] for name in _WEBHOOK_HEADERS if name in call.headers}
     inboxes.receive(call.ports, inbox_id, headers, call.raw_body, _path(inbox_id))
-    return Answer(204)
+    return OperationResult(204)
 
 
-async def list_inbox_messages(call: Call) -> Answer:
+async def list_inbox_messages(call: Call) -> OperationResult:
     """GET /v1/inbox/{inbox_id}/messages"""
     page = inboxes.list_messages(
         call.ports,
@@ -37,7 +37,7 @@ async def list_inbox_messages(call: Call) -> Answer:
         limit=call.query["limit"],
         cursor=call.query.get("cursor"),
     )
-    return Answer(200, page.render(render_message))
+    return OperationResult(200, page.render(render_message))
 
 
 def _path(inbox_id: str) -> str:

@@ -4,16 +4,16 @@ from typing import Any
 
 from payments_sandbox.domain.cards import CardDetails
 from payments_sandbox.domain.ids import TransactionId
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import payments
-from payments_sandbox.services.payments import Authorize, Operation, Outcome
-from payments_sandbox.services.representations import render_transaction
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.ledger.representations import render_transaction
+from payments_sandbox.services.payments import payments
+from payments_sandbox.services.payments.payments import Authorize, Outcome, PaymentOperation
 
 _SIMULATE = "x-sandbox-simulate"
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
 
-async def authorize_payment(call: Call) -> Answer:
+async def authorize_payment(call: Call) -> OperationResult:
     """POST /v1/authorize"""
     body = call.body
     command = Authorize(
@@ -32,7 +32,7 @@ async def authorize_payment(call: Call) -> Answer:
     return _answer(outcome)
 
 
-async def capture_payment(call: Call) -> Answer:
+async def capture_payment(call: Call) -> OperationResult:
     """POST /v1/capture"""
     return _answer(
         payments.capture_payment(
@@ -41,7 +41,7 @@ async def capture_payment(call: Call) -> Answer:
     )
 
 
-async def refund_payment(call: Call) -> Answer:
+async def refund_payment(call: Call) -> OperationResult:
     """POST /v1/refund"""
     return _answer(
         payments.refund_payment(
@@ -50,7 +50,7 @@ async def refund_payment(call: Call) -> Answer:
     )
 
 
-async def void_payment(call: Call) -> Answer:
+async def void_payment(call: Call) -> OperationResult:
     """POST /v1/void"""
     return _answer(
         payments.void_payment(
@@ -59,7 +59,7 @@ async def void_payment(call: Call) -> Answer:
     )
 
 
-async def increment_payment(call: Call) -> Answer:
+async def increment_payment(call: Call) -> OperationResult:
     """POST /v1/increment"""
     return _answer(
         payments.increment_payment(
@@ -79,9 +79,9 @@ def _card_details(card: dict[str, Any]) -> CardDetails:
     )
 
 
-def _operation(call: Call) -> Operation:
+def _operation(call: Call) -> PaymentOperation:
     body = call.body
-    return Operation(
+    return PaymentOperation(
         authorization_id=TransactionId(body["authorization_id"]),
         amount=body.get("amount"),
         final=body.get("final", False),
@@ -91,5 +91,5 @@ def _operation(call: Call) -> Operation:
     )
 
 
-def _answer(outcome: Outcome) -> Answer:
-    return Answer(201, render_transaction(outcome.entry), _REPLAYED if outcome.replayed else {})
+def _answer(outcome: Outcome) -> OperationResult:
+    return OperationResult(201, render_transaction(outcome.entry), _REPLAYED if outcome.replayed else {})

@@ -5,9 +5,9 @@ import io
 from typing import Any, Final
 
 from payments_sandbox.domain.discrepancies import EXPLANATIONS
-from payments_sandbox.domain.moments import format_moment
 from payments_sandbox.domain.settlement import Line
-from payments_sandbox.services.settlement_reports import Report
+from payments_sandbox.domain.timestamps import format_timestamp
+from payments_sandbox.services.settlement.settlement_reports import Report
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ def render_report(report: Report) -> Json:
         "settlement_id": settlement.settlement_id,
         "payout_id": settlement.payout_id,
         "currency": settlement.currency,
-        "settled_at": format_moment(settlement.batch.settled_at),
+        "settled_at": format_timestamp(settlement.batch.settled_at),
         "gross_amount": settlement.gross,
         "fee_amount": settlement.fees,
         "net_amount": settlement.net,
@@ -52,7 +52,7 @@ def write_csv(report: Report) -> bytes:
         "settlement_id": settlement.settlement_id,
         "payout_id": settlement.payout_id,
         "currency": settlement.currency,
-        "settled_at": format_moment(settlement.batch.settled_at),
+        "settled_at": format_timestamp(settlement.batch.settled_at),
     }
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
@@ -95,5 +95,5 @@ def _line(line: Line) -> Json:
         "net_amount": line.net,
         "acquirer_reference": line.acquirer_reference,
         "merchant_reference": line.merchant_reference,
-        "created_at": format_moment(line.created_at),
+        "created_at": format_timestamp(line.created_at),
     }

@@ -2,50 +2,50 @@
 
 from typing import Any
 
-from payments_sandbox.domain.moments import format_moment
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import snapshots
-from payments_sandbox.services.account_representations import render_account, render_new_api_key
-from payments_sandbox.services.snapshots import Snapshot
+from payments_sandbox.domain.timestamps import format_timestamp
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.accounts.representations import render_account, render_new_api_key
+from payments_sandbox.services.simulation import snapshots
+from payments_sandbox.services.simulation.snapshots import Snapshot
 
 
-async def create_snapshot(call: Call) -> Answer:
+async def create_snapshot(call: Call) -> OperationResult:
     """POST /v1/snapshots"""
     snapshot = await snapshots.take_snapshot(call.ports, call.account_id, name=call.body.get("name"))
-    return Answer(201, _render(snapshot))
+    return OperationResult(201, _render(snapshot))
 
 
-async def list_snapshots(call: Call) -> Answer:
+async def list_snapshots(call: Call) -> OperationResult:
     """GET /v1/snapshots"""
     listed = snapshots.list_snapshots(call.ports, call.account_id)
-    return Answer(200, {"data": [_render(snapshot) for snapshot in listed]})
+    return OperationResult(200, {"data": [_render(snapshot) for snapshot in listed]})
 
 
-async def get_snapshot(call: Call) -> Answer:
+async def get_snapshot(call: Call) -> OperationResult:
     """GET /v1/snapshots/{snapshot_id}"""
     snapshot = snapshots.get_snapshot(call.ports, call.account_id, call.path["snapshot_id"])
-    return Answer(200, _render(snapshot))
+    return OperationResult(200, _render(snapshot))
 
 
-async def delete_snapshot(call: Call) -> Answer:
+async def delete_snapshot(call: Call) -> OperationResult:
     """DELETE /v1/snapshots/{snapshot_id}"""
     snapshots.delete_snapshot(call.ports, call.account_id, call.path["snapshot_id"])
-    return Answer(204)
+    return OperationResult(204)
 
 
-async def restore_snapshot(call: Call) -> Answer:
+async def restore_snapshot(call: Call) -> OperationResult:
     """POST /v1/snapshots/{snapshot_id}/restore"""
     snapshot, first = await snapshots.restore_snapshot(call.ports, call.account_id, call.path["snapshot_id"])
     await call.settle_controls(first=first)
-    return Answer(200, _render(snapshot))
+    return OperationResult(200, _render(snapshot))
 
 
-async def fork_snapshot(call: Call) -> Answer:
+async def fork_snapshot(call: Call) -> OperationResult:
     """POST /v1/snapshots/{snapshot_id}/fork"""
     account, api_key = await snapshots.fork_snapshot(
         call.ports, call.account_id, call.path["snapshot_id"], name=call.body.get("name")
     )
-    return Answer(201, {"account": render_account(account), "api_key": render_new_api_key(api_key)})
+    return OperationResult(201, {"account": render_account(account), "api_key": render_new_api_key(api_key)})
 
 
 def _render(snapshot: Snapshot) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _render(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "snapshot_id": snapshot.snapshot_id,
         "name": snapshot.name,
-        "created_at": format_moment(snapshot.created_at),
-        "clock_at": format_moment(snapshot.clock_at),
+        "created_at": format_timestamp(snapshot.created_at),
+        "clock_at": format_timestamp(snapshot.clock_at),
         "records": snapshot.records,
     }

@@ -1,10 +1,10 @@
 """Operations of the tag `system`."""
 
 from payments_sandbox.domain.version import VERSION
-from payments_sandbox.http.operations.call import Answer, Call
+from payments_sandbox.http.operations.call import Call, OperationResult
 
 
-async def get_health(call: Call) -> Answer:
+async def get_health(call: Call) -> OperationResult:
     """GET /v1/health"""
     call.ports.store.ping()
-    return Answer(200, {"status": "ok", "version": VERSION})
+    return OperationResult(200, {"status": "ok", "version": VERSION})

@@ -5,13 +5,15 @@ from typing import Any
 from payments_sandbox.domain.disputes import OPENINGS
 from payments_sandbox.domain.network import APPROVED
 from payments_sandbox.domain.refund_courses import REFUND_COURSES, SUCCEEDED, RefundCourse
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services.trigger_table import PRECEDENCE, TriggerRow, list_triggers
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.simulation.trigger_table import PRECEDENCE, TriggerRow, list_triggers
 
 
-async def list_test_cards(call: Call) -> Answer:
+async def list_test_cards(call: Call) -> OperationResult:
     """GET /v1/test-cards"""
-    return Answer(200, {"precedence": list(PRECEDENCE), "data": [_render(row) for row in list_triggers()]})
+    return OperationResult(
+        200, {"precedence": list(PRECEDENCE), "data": [_render(row) for row in list_triggers()]}
+    )
 
 
 def _render(row: TriggerRow) -> dict[str, Any]:

@@ -1,25 +1,26 @@
 """Operations of the tag `transactions`: the ledger, read back."""
 
-from payments_sandbox.http.operations.call import Answer, Call
-from payments_sandbox.services import network_messages, transactions
-from payments_sandbox.services.network_messages import render_network_messages
-from payments_sandbox.services.representations import render_family, render_transaction
-from payments_sandbox.services.transactions import Filter
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.services.ledger import transactions
+from payments_sandbox.services.ledger.representations import render_family, render_transaction
+from payments_sandbox.services.ledger.transactions import Filter
+from payments_sandbox.services.payments import network_messages
+from payments_sandbox.services.payments.network_messages import render_network_messages
 
 
-async def get_transaction(call: Call) -> Answer:
+async def get_transaction(call: Call) -> OperationResult:
     """GET /v1/transactions/{transaction_id}"""
     family = transactions.get_transaction(call.ports, call.account_id, call.path["transaction_id"])
-    return Answer(200, render_family(family))
+    return OperationResult(200, render_family(family))
 
 
-async def get_network_messages(call: Call) -> Answer:
+async def get_network_messages(call: Call) -> OperationResult:
     """GET /v1/transactions/{transaction_id}/iso8583"""
     messages = network_messages.get_network_messages(call.ports, call.account_id, call.path["transaction_id"])
-    return Answer(200, render_network_messages(messages))
+    return OperationResult(200, render_network_messages(messages))
 
 
-async def list_transactions(call: Call) -> Answer:
+async def list_transactions(call: Call) -> OperationResult:
     """GET /v1/transactions"""
     query = call.query
     wanted = Filter(
@@ -32,7 +33,7 @@ async def list_transactions(call: Call) -> Answer:
     listing = transactions.list_transactions(
         call.ports, call.account_id, wanted, limit=query["limit"], cursor=query.get("cursor")
     )
-    return Answer(200, listing.render(render_transaction))
+    return OperationResult(200, listing.render(render_transaction))
 
 
 def _moment(call: Call, name: str) -> int | None:

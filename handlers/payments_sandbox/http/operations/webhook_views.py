@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from payments_sandbox.domain.moments import SECOND_MS, format_moment
-from payments_sandbox.services.events import Event
-from payments_sandbox.services.inboxes import Inbox, Message
-from payments_sandbox.services.webhook_delivery_records import Attempt, Delivery
-from payments_sandbox.services.webhook_endpoints import Endpoint
+from payments_sandbox.domain.timestamps import SECOND_MS, format_timestamp
+from payments_sandbox.services.events.events import Event
+from payments_sandbox.services.webhooks.inboxes import Inbox, InboxMessage
+from payments_sandbox.services.webhooks.webhook_delivery_records import Attempt, Delivery
+from payments_sandbox.services.webhooks.webhook_endpoints import Endpoint
 
 Json = dict[str, Any]
 
@@ -28,7 +28,7 @@ def render_endpoint(endpoint: Endpoint) -> Json:
             "drop_first": chaos.drop_first,
             "signature": chaos.signature,
         },
-        "created_at": format_moment(endpoint.created_at),
+        "created_at": format_timestamp(endpoint.created_at),
         "failing_since": _moment(endpoint.failing_since),
         "old_secret_expires_at": _moment(endpoint.old_secret_expires_at),
     }
@@ -42,7 +42,7 @@ def render_delivery(delivery: Delivery) -> Json:
         "event_type": delivery.event_type,
         "endpoint_id": delivery.endpoint_id,
         "state": delivery.state,
-        "created_at": format_moment(delivery.created_at),
+        "created_at": format_timestamp(delivery.created_at),
         "next_attempt_at": _moment(delivery.next_attempt_at),
         "attempt_count": delivery.attempt_count,
         "request_body": delivery.body,
@@ -53,7 +53,7 @@ def render_delivery(delivery: Delivery) -> Json:
 def _attempt(attempt: Attempt) -> Json:
     reply = attempt.reply
     return {
-        "attempted_at": format_moment(attempt.at_ms),
+        "attempted_at": format_timestamp(attempt.at_ms),
         "request_headers": dict(attempt.request_headers),
         "response_status": reply.status,
         "response_headers": dict(reply.headers),
@@ -64,7 +64,7 @@ def _attempt(attempt: Attempt) -> Json:
 
 
 def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else format_moment(at_ms)
+    return None if at_ms is None else format_timestamp(at_ms)
 
 
 def render_event(event: Event) -> Json:
@@ -77,17 +77,17 @@ def render_inbox(inbox: Inbox, url: str) -> Json:
     return {
         "inbox_id": inbox.inbox_id,
         "url": url,
-        "created_at": format_moment(inbox.created_at),
-        "expires_at": format_moment(inbox.expires_at),
+        "created_at": format_timestamp(inbox.created_at),
+        "expires_at": format_timestamp(inbox.expires_at),
         "message_count": inbox.messages,
     }
 
 
-def render_message(message: Message) -> Json:
+def render_message(message: InboxMessage) -> Json:
     """The contract's `InboxMessage`."""
     return {
         "message_id": message.message_id,
-        "received_at": format_moment(message.received_at),
+        "received_at": format_timestamp(message.received_at),
         "headers": dict(message.headers),
         "body": message.body,
         "verdict": message.verdict,

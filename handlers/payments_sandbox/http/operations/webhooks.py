@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from payments_sandbox.domain.moments import SECOND_MS
-from payments_sandbox.http.operations.call import Answer, Call
+from payments_sandbox.domain.timestamps import SECOND_MS
+from payments_sandbox.http.operations.call import Call, OperationResult
 from payments_sandbox.http.operations.webhook_views import render_delivery, render_endpoint
-from payments_sandbox.services import receiver_grader, webhook_deliveries, webhook_endpoints
-from payments_sandbox.services.webhook_endpoints import Changes, Chaos
+from payments_sandbox.services.webhooks import receiver_grader, webhook_deliveries, webhook_endpoints
+from payments_sandbox.services.webhooks.webhook_endpoints import Chaos, EndpointChanges
 
 
-async def create_webhook_endpoint(call: Call) -> Answer:
+async def create_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints"""
     body = call.body
     endpoint, secret = webhook_endpoints.create_endpoint(
@@ -21,25 +21,25 @@ async def create_webhook_endpoint(call: Call) -> Answer:
         enabled=body.get("enabled", True),
         chaos=_chaos(body),
     )
-    return Answer(201, {**render_endpoint(endpoint), "secret": secret})
+    return OperationResult(201, {**render_endpoint(endpoint), "secret": secret})
 
 
-async def list_webhook_endpoints(call: Call) -> Answer:
+async def list_webhook_endpoints(call: Call) -> OperationResult:
     """GET /v1/webhook-endpoints"""
     endpoints = webhook_endpoints.list_endpoints(call.ports, call.account_id)
-    return Answer(200, {"data": [render_endpoint(endpoint) for endpoint in endpoints]})
+    return OperationResult(200, {"data": [render_endpoint(endpoint) for endpoint in endpoints]})
 
 
-async def get_webhook_endpoint(call: Call) -> Answer:
+async def get_webhook_endpoint(call: Call) -> OperationResult:
     """GET /v1/webhook-endpoints/{endpoint_id}"""
     endpoint = webhook_endpoints.get_endpoint(call.ports, call.account_id, call.path["endpoint_id"])
-    return Answer(200, render_endpoint(endpoint))
+    return OperationResult(200, render_endpoint(endpoint))
 
 
-async def update_webhook_endpoint(call: Call) -> Answer:
+async def update_webhook_endpoint(call: Call) -> OperationResult:
     """PATCH /v1/webhook-endpoints/{endpoint_id}"""
     body = call.body
-    changes = Changes(
+    changes = EndpointChanges(
         url=body.get("url"),
         description=body.get("description"),
         events=body.get("events"),
@@ -49,34 +49,34 @@ async def update_webhook_endpoint(call: Call) -> Answer:
     endpoint = webhook_endpoints.update_endpoint(
         call.ports, call.account_id, call.path["endpoint_id"], changes
     )
-    return Answer(200, render_endpoint(endpoint))
+    return OperationResult(200, render_endpoint(endpoint))
 
 
-async def delete_webhook_endpoint(call: Call) -> Answer:
+async def delete_webhook_endpoint(call: Call) -> OperationResult:
     """DELETE /v1/webhook-endpoints/{endpoint_id}"""
     endpoint_id = call.path["endpoint_id"]
     webhook_endpoints.delete_endpoint(call.ports, call.account_id, endpoint_id)
     webhook_deliveries.cancel_deliveries(call.ports, call.account_id, endpoint_id)
-    return Answer(204)
+    return OperationResult(204)
 
 
-async def rotate_webhook_secret(call: Call) -> Answer:
+async def rotate_webhook_secret(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret"""
     endpoint, secret = webhook_endpoints.rotate_secret(
         call.ports, call.account_id, call.path["endpoint_id"], force=call.body.get("force", False)
     )
-    return Answer(200, {**render_endpoint(endpoint), "secret": secret})
+    return OperationResult(200, {**render_endpoint(endpoint), "secret": secret})
 
 
-async def test_webhook_endpoint(call: Call) -> Answer:
+async def test_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/test"""
     endpoint_id = call.path["endpoint_id"]
     event = receiver_grader.make_test_event(call.ports, call.account_id, endpoint_id)
     delivery = webhook_deliveries.plan_test(call.ports, call.account_id, endpoint_id, event)
-    return Answer(202, render_delivery(delivery))
+    return OperationResult(202, render_delivery(delivery))
 
 
-async def grade_webhook_endpoint(call: Call) -> Answer:
+async def grade_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/grade"""
     endpoint_id = call.path["endpoint_id"]
     grades = await receiver_grader.grade_receiver(call.ports, call.sender, call.account_id, endpoint_id)
@@ -93,10 +93,10 @@ async def grade_webhook_endpoint(call: Call) -> Answer:
         for grade in grades
     ]
     passed = sum(grade.passed for grade in grades)
-    return Answer(200, {"passed": passed, "total": len(grades), "probes": probes})
+    return OperationResult(200, {"passed": passed, "total": len(grades), "probes": probes})
 
 
-async def redeliver_webhook_failures(call: Call) -> Answer:
+async def redeliver_webhook_failures(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/redeliver"""
     count = webhook_deliveries.redeliver_failures(
         call.ports,
@@ -104,10 +104,10 @@ async def redeliver_webhook_failures(call: Call) -> Answer:
         call.path["endpoint_id"],
         since_ms=call.moment("/since", call.body["since"]),
     )
-    return Answer(202, {"redelivered": count})
+    return OperationResult(202, {"redelivered": count})
 
 
-async def list_webhook_deliveries(call: Call) -> Answer:
+async def list_webhook_deliveries(call: Call) -> OperationResult:
     """GET /v1/webhook-deliveries"""
     query = call.query
     page = webhook_deliveries.list_deliveries(
@@ -119,19 +119,19 @@ async def list_webhook_deliveries(call: Call) -> Answer:
         limit=query["limit"],
         cursor=query.get("cursor"),
     )
-    return Answer(200, page.render(render_delivery))
+    return OperationResult(200, page.render(render_delivery))
 
 
-async def get_webhook_delivery(call: Call) -> Answer:
+async def get_webhook_delivery(call: Call) -> OperationResult:
     """GET /v1/webhook-deliveries/{delivery_id}"""
     delivery = webhook_deliveries.get_delivery(call.ports, call.account_id, call.path["delivery_id"])
-    return Answer(200, render_delivery(delivery))
+    return OperationResult(200, render_delivery(delivery))
 
 
-async def redeliver_webhook(call: Call) -> Answer:
+async def redeliver_webhook(call: Call) -> OperationResult:
     """POST /v1/webhook-deliveries/{delivery_id}/redeliver"""
     delivery = webhook_deliveries.redeliver(call.ports, call.account_id, call.path["delivery_id"])
-    return Answer(202, render_delivery(delivery))
+    return OperationResult(202, render_delivery(delivery))
 
 
 def _chaos(body: dict[str, Any]) -> Chaos | None:

@@ -29,12 +29,12 @@ from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
 from payments_sandbox.http.pipeline.operation import ContractOperation
 from payments_sandbox.http.pipeline.routing import ContractRouting
 from payments_sandbox.http.problems import RouteNotFound
-from payments_sandbox.http.reading.contract import Operation, read_operations
+from payments_sandbox.http.reading.contract import OperationSpec, read_operations
 from payments_sandbox.http.reading.request_reader import RequestReader
 from payments_sandbox.http.reading.schemas import Schemas
 from payments_sandbox.services.ports import Ports, Randomness
 
-FindHandler = Callable[[Operation], Handler]
+FindHandler = Callable[[OperationSpec], Handler]
 """Finds the handler of an operation. Raises ContractError when there is none."""
 
 
@@ -91,9 +91,9 @@ def build_app(
     specification = _specification(contract, operations, is_valid=options.contract_is_valid)
     routing = _mount(connexion, specification, make_operation=make_operation)
     if options.docs:
-        from payments_sandbox.http.pipeline.documents import Documents
+        from payments_sandbox.http.pipeline.api_docs import ApiDocs
 
-        for path, document in Documents(contract).apps():
+        for path, document in ApiDocs(contract).apps():
             routing.table.add("GET", path, document)
     return AsgiBoundary(
         connexion,
@@ -126,7 +126,7 @@ class _ValidSpecification(OpenAPISpecification):
 
 
 def _specification(
-    contract: Mapping[str, Any], operations: Mapping[str, Operation], *, is_valid: bool
+    contract: Mapping[str, Any], operations: Mapping[str, OperationSpec], *, is_valid: bool
 ) -> OpenAPISpecification:
     # Connexion writes into what it is given.
     if not is_valid:
@@ -147,7 +147,7 @@ def _mount(
     return routing
 
 
-def _header_parameters(operations: Collection[Operation]) -> set[str]:
+def _header_parameters(operations: Collection[OperationSpec]) -> set[str]:
     return {
         parameter["name"]
         for operation in operations
@@ -166,7 +166,7 @@ def _request_ids(randomness: Randomness) -> Callable[[], str]:
     return lambda: f"req_{process}x{next(numbers):x}"
 
 
-def _routes_of(contract: Mapping[str, Any], operations: Mapping[str, Operation]) -> dict[str, Any]:
+def _routes_of(contract: Mapping[str, Any], operations: Mapping[str, OperationSpec]) -> dict[str, Any]:
     """The contract as far as Connexion works by it: paths, operation ids and security. What a request may hold is compiled
     by `RequestReader`; here, it would be copied three times, and be a tenth of a cold start."""
     paths: dict[str, dict[str, Any]] = {}

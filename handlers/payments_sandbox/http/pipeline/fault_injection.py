@@ -11,14 +11,14 @@ from typing import Final
 from payments_sandbox.domain import faults
 from payments_sandbox.domain.errors import Quota, RateLimitExceeded, SandboxError, StoreUnavailable
 from payments_sandbox.domain.faults import HEADER, Fault, parse_fault
-from payments_sandbox.domain.moments import SECOND_MS
-from payments_sandbox.domain.plans import DEFAULT_PLAN, PLANS
-from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.domain.timestamps import SECOND_MS
+from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, PLANS
+from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.problems import BadGateway, GatewayTimeout, InternalError, ServiceUnavailable
 from payments_sandbox.http.request_state import RequestState
-from payments_sandbox.services.controls import Controls
-from payments_sandbox.services.faults import next_fault
+from payments_sandbox.services.accounts.controls import Controls
 from payments_sandbox.services.ports import Principal
+from payments_sandbox.services.simulation.faults import next_fault
 
 HEADER_NAME: Final = HEADER.lower()
 
@@ -51,7 +51,7 @@ def find_fault(call: Call, controls: Controls | None) -> Fault | None:
     return next_fault(call.ports, call.account_id, controls, call.operation_id)
 
 
-async def answer_with(fault: Fault, handler: Handler, state: RequestState, call: Call) -> Answer:
+async def answer_with(fault: Fault, handler: Handler, state: RequestState, call: Call) -> OperationResult:
     """Do what the fault says. Raises what the handler raises, or what the fault makes of it."""
     state.fault = fault.text
     if fault.latency_ms:

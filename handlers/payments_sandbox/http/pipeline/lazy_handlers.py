@@ -6,19 +6,19 @@ is mostly imports, of which settlements, webhooks and the rest are half.
 
 from importlib import import_module
 
-from payments_sandbox.http.operations.call import Answer, Call, Handler
-from payments_sandbox.http.reading.contract import ContractError, Operation
+from payments_sandbox.http.operations.call import Call, Handler, OperationResult
+from payments_sandbox.http.reading.contract import ContractError, OperationSpec
 
 
 class LazyHandler:
     """The handler of an operation, in a module that may not be imported yet."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: OperationSpec) -> None:
         self._module = f"payments_sandbox.http.operations.{operation.tag.replace('-', '_')}"
         self._handler: Handler | None = None
         self.__name__ = operation.operation_id
 
-    async def __call__(self, call: Call) -> Answer:
+    async def __call__(self, call: Call) -> OperationResult:
         return await self.load()(call)
 
     def load(self) -> Handler:

@@ -10,15 +10,15 @@ from typing import Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from payments_sandbox.http.operations.call import Answer, Call, Handler
+from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.pipeline.authenticator import Authenticator
 from payments_sandbox.http.pipeline.fault_injection import answer_with, find_fault
 from payments_sandbox.http.problems import RequestTooLarge
-from payments_sandbox.http.reading.contract import Operation
+from payments_sandbox.http.reading.contract import OperationSpec
 from payments_sandbox.http.reading.request_reader import RequestReader
-from payments_sandbox.http.replies import Header, Reply, send_reply
+from payments_sandbox.http.replies import Header, HttpResponse, send_reply
 from payments_sandbox.http.request_state import REQUEST_STATE, RequestState
-from payments_sandbox.services.controls import get_controls, with_controls
+from payments_sandbox.services.accounts.controls import get_controls, with_controls
 from payments_sandbox.services.ports import Ports
 
 _JSON_TYPE: Final[Header] = (b"content-type", b"application/json")
@@ -34,7 +34,7 @@ class ContractOperation:
 
     def __init__(
         self,
-        operation: Operation,
+        operation: OperationSpec,
         handler: Handler,
         reader: RequestReader,
         authenticator: Authenticator,
@@ -61,7 +61,7 @@ class ContractOperation:
         self._reader.read(state, scope["path_params"], scope["query_string"])
         await send_reply(send, render_answer(await self._answer(state)))
 
-    async def _answer(self, state: RequestState) -> Answer:
+    async def _answer(self, state: RequestState) -> OperationResult:
         """The handler's answer, or what a fault makes of it."""
         ports, principal, controls = self._ports, state.principal, None
         if principal is not None and principal.controlled:
@@ -103,13 +103,13 @@ async def _read_body(state: RequestState, receive: Receive, bytes_max: int) -> b
     return body
 
 
-def render_answer(answer: Answer) -> Reply:
+def render_answer(answer: OperationResult) -> HttpResponse:
     """The answer as bytes. Without a body there is neither a type nor a length to tell (204)."""
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     if answer.body is None:
-        return Reply(answer.status, headers, b"")
+        return HttpResponse(answer.status, headers, b"")
     if answer.content_type is None:
         body, content_type = orjson.dumps(answer.body), _JSON_TYPE
     else:
         body, content_type = answer.body, (b"content-type", answer.content_type.encode("latin-1"))
-    return Reply(answer.status, [content_type, (b"content-length", b"%d" % len(body)), *headers], body)
+    return HttpResponse(answer.status, [content_type, (b"content-length", b"%d" % len(body)), *headers], body)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from payments_sandbox.http.pipeline.connexion_parts import OpenAPISpecification, RoutingAPI, RoutingMiddleware
 from payments_sandbox.http.problems import MethodNotAllowed, RouteNotFound
-from payments_sandbox.http.replies import Reply, send_reply
+from payments_sandbox.http.replies import HttpResponse, send_reply
 from payments_sandbox.http.request_state import REQUEST_STATE, RequestState
 
 MakeOperation = Callable[[str, Any], ASGIApp]
@@ -118,7 +118,7 @@ class ContractRouting(RoutingMiddleware):
             state.is_head = method == "HEAD"
             await operation(scope, receive, send)
         elif method == "OPTIONS":
-            await send_reply(send, Reply(204, [(b"allow", route.allow.encode())], b""))
+            await send_reply(send, HttpResponse(204, [(b"allow", route.allow.encode())], b""))
         else:
             raise MethodNotAllowed(route.allow)
 

@@ -33,7 +33,7 @@ class ContractError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperationSpec:
     """One operation of the contract, its references resolved.
 
     method: upper case. path: the template, as written. secured: whether it takes an API key.
@@ -85,7 +85,7 @@ def resolve(contract: Mapping[str, Any], node: Any) -> Any:
     return node
 
 
-def read_operations(contract: Mapping[str, Any]) -> list[Operation]:
+def read_operations(contract: Mapping[str, Any]) -> list[OperationSpec]:
     """Every operation of the contract, in its order. Raises ContractError when one cannot be served."""
     version = str(contract.get("openapi", ""))
     if not version.startswith("3.0."):
@@ -98,7 +98,7 @@ def read_operations(contract: Mapping[str, Any]) -> list[Operation]:
     return operations
 
 
-def _read_paths(contract: Mapping[str, Any]) -> Iterator[Operation]:
+def _read_paths(contract: Mapping[str, Any]) -> Iterator[OperationSpec]:
     for path, item in contract.get("paths", {}).items():
         for method in METHODS:
             if method in item:
@@ -110,12 +110,12 @@ def _read_paths(contract: Mapping[str, Any]) -> Iterator[Operation]:
 
 def _read_operation(
     contract: Mapping[str, Any], path: str, method: str, item: Mapping[str, Any]
-) -> Operation:
+) -> OperationSpec:
     operation = item[method]
     if "operationId" not in operation:
         raise ContractError("has no operationId")
     body_schema, body_required = _read_body(contract, operation)
-    return Operation(
+    return OperationSpec(
         operation_id=operation["operationId"],
         method=method.upper(),
         path=path,

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from payments_sandbox.domain.errors import FieldError, IdempotencyKeyMissing
 from payments_sandbox.http.masking import safe_name
 from payments_sandbox.http.problems import ERRORS_MAX, invalid_request
-from payments_sandbox.http.reading.contract import Operation
+from payments_sandbox.http.reading.contract import OperationSpec
 from payments_sandbox.http.reading.schemas import Schema, Schemas
 from payments_sandbox.http.reading.stray_cards import find_in_header
 from payments_sandbox.http.request_state import RequestState
@@ -54,7 +54,7 @@ class _Parameter:
 class ParameterReader:
     """Reads the parameters of one operation."""
 
-    def __init__(self, operation: Operation, schemas: Schemas) -> None:
+    def __init__(self, operation: OperationSpec, schemas: Schemas) -> None:
         made = [(parameter["in"], _make(parameter, schemas)) for parameter in operation.parameters]
         self._path = [parameter for location, parameter in made if location == "path"]
         self._query = {parameter.name: parameter for location, parameter in made if location == "query"}
@@ -184,7 +184,7 @@ def _make(parameter: Mapping[str, Any], schemas: Schemas) -> _Parameter:
     )
 
 
-def _defaults(operation: Operation, location: str) -> dict[str, Any]:
+def _defaults(operation: OperationSpec, location: str) -> dict[str, Any]:
     return {
         parameter["name"]: parameter["schema"]["default"]
         for parameter in operation.parameters

@@ -12,7 +12,7 @@ from typing import Final
 
 from payments_sandbox.domain.errors import FieldError
 from payments_sandbox.http.problems import ERRORS_MAX, MalformedJson, UnsupportedMediaType, invalid_request
-from payments_sandbox.http.reading.contract import JSON_TYPE, Operation
+from payments_sandbox.http.reading.contract import JSON_TYPE, OperationSpec
 from payments_sandbox.http.reading.parameters import ParameterReader
 from payments_sandbox.http.reading.schemas import Schemas
 from payments_sandbox.http.reading.stray_cards import refuse_in_body, refuse_in_kept_body
@@ -27,7 +27,7 @@ _CHARSET: Final = re.compile(r';\s*charset\s*=\s*"?([^";]*)"?', re.IGNORECASE)
 class RequestReader:
     """The compiled checks of one operation."""
 
-    def __init__(self, operation: Operation, schemas: Schemas) -> None:
+    def __init__(self, operation: OperationSpec, schemas: Schemas) -> None:
         self._parameters = ParameterReader(operation, schemas)
         self._body_schema = None if operation.body_schema is None else schemas.compile(operation.body_schema)
         self._body_required = operation.body_required

@@ -18,7 +18,7 @@ import jsonschema_rs
 from jsonschema_rs import ValidationError
 
 from payments_sandbox.domain.errors import FieldError
-from payments_sandbox.domain.moments import parse_moment
+from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.http.masking import json_pointer
 
 Path = tuple[str | int, ...]
@@ -330,7 +330,7 @@ _FORMAT_WORDS: Final = {
 
 def _is_moment(text: str) -> bool:
     try:
-        parse_moment(text)
+        parse_timestamp(text)
     except ValueError:
         return False
     return True

@@ -34,7 +34,7 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
 
 
-class Document(NamedTuple):
+class ParsedJson(NamedTuple):
     """A parsed body. inexact: whether `find_inexact_numbers` may find something."""
 
     value: Any
@@ -60,13 +60,13 @@ class _NotANumber(Exception):
     """NaN, Infinity or -Infinity."""
 
 
-def parse_json(raw: bytes) -> Document:
+def parse_json(raw: bytes) -> ParsedJson:
     """Parse a body that is not empty. Raises MalformedJson."""
     try:
         value = orjson.loads(raw)
         # Each name is followed by a colon. So were one given twice, or did a text hold one, there would be more of them.
         if type(value) is dict and _count_names(value, 1) == raw.count(b":"):
-            return Document(value, False)
+            return ParsedJson(value, False)
     except (orjson.JSONDecodeError, _NotPlain):
         pass
     return _parse_closely(raw)
@@ -91,7 +91,7 @@ def _count_names(value: dict[str, Any], depth: int) -> int:
     return count
 
 
-def _parse_closely(raw: bytes) -> Document:
+def _parse_closely(raw: bytes) -> ParsedJson:
     text = _decode_utf8(raw)
     value, inexact = _decode(text)
     _check_depth(raw, value, DEPTH_MAX)
@@ -99,7 +99,7 @@ def _parse_closely(raw: bytes) -> Document:
         raise MalformedJson(
             "The body has an escape that is only half of a surrogate pair.", "has half of a surrogate pair"
         )
-    return Document(value, inexact or _LONG_INTEGER.search(raw) is not None)
+    return ParsedJson(value, inexact or _LONG_INTEGER.search(raw) is not None)
 
 
 def parse_any_json(raw: bytes) -> Any:

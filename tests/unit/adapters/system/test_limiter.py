@@ -11,7 +11,7 @@ from payments_sandbox.adapters.system.limiter import SECOND_NS, TokenBucketLimit
 from payments_sandbox.adapters.system.principals import TTL_MS, RecentPrincipals
 from payments_sandbox.adapters.system.randomness import SystemRandomness
 from payments_sandbox.domain.errors import Quota, RateLimitExceeded
-from payments_sandbox.domain.plans import PLANS, Plan
+from payments_sandbox.domain.usage_plans import PLANS, UsagePlan
 from payments_sandbox.services.ports import Principal
 from tests.doubles.ports import FrozenClock
 
@@ -36,12 +36,12 @@ def ticker() -> Ticker:
 
 def limiter_of(ticker: Ticker, requests: int, window_s: int, *, keys_max: int = 10_000) -> TokenBucketLimiter:
     return TokenBucketLimiter(
-        {"default": Plan("default", requests, window_s)}, now_ns=ticker, keys_max=keys_max
+        {"default": UsagePlan("default", requests, window_s)}, now_ns=ticker, keys_max=keys_max
     )
 
 
 def test_the_default_plan_is_a_hundred_requests_a_minute() -> None:
-    assert PLANS["default"] == Plan("default", 100, 60)
+    assert PLANS["default"] == UsagePlan("default", 100, 60)
 
 
 def test_a_full_bucket_gives_as_many_requests_at_once_as_the_plan_has(ticker: Ticker) -> None:
@@ -108,7 +108,9 @@ def test_a_plan_that_is_no_longer_sold_counts_as_the_default(ticker: Ticker) -> 
 
 
 def test_a_key_on_another_plan_is_counted_by_its_plan(ticker: Ticker) -> None:
-    limiter = TokenBucketLimiter({"default": Plan("default", 1), "demo": Plan("demo", 5, 10)}, now_ns=ticker)
+    limiter = TokenBucketLimiter(
+        {"default": UsagePlan("default", 1), "demo": UsagePlan("demo", 5, 10)}, now_ns=ticker
+    )
     quota = limiter.take("key_a", "demo")
     assert (quota.policy, quota.limit, quota.window_s, quota.remaining) == ("demo", 5, 10, 4)
 

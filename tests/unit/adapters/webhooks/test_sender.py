@@ -17,15 +17,15 @@ from payments_sandbox.adapters.webhooks import connections
 from payments_sandbox.adapters.webhooks.addresses import AddressRefused, NameNotResolved
 from payments_sandbox.adapters.webhooks.connections import Connection, Origin, connect
 from payments_sandbox.adapters.webhooks.exchange import (
-    Answer,
     ConnectionClosed,
     MalformedResponse,
+    RawResponse,
     exchange,
     request_of,
 )
 from payments_sandbox.adapters.webhooks.sender import HttpSender
 from payments_sandbox.domain.webhook_urls import UrlFault, split_url
-from payments_sandbox.services.ports import Post, Reply
+from payments_sandbox.services.ports import Post, ReceiverResponse
 from tests.doubles.ports import FrozenClock
 from tests.each_case import each_case
 from tests.virtual_time.event_loop import run_virtually
@@ -68,11 +68,11 @@ def post_of(url: str = URL, *chunks: bytes, headers: Sequence[tuple[str, str]] =
     return Post(url, list(headers), chunks or (BODY,), timeout_ms=10_000)
 
 
-def received(pieces: Sequence[bytes]) -> tuple[Answer, bool | None, bytes]:
+def received(pieces: Sequence[bytes]) -> tuple[RawResponse, bool | None, bytes]:
     """What comes of an answer that arrives in these pieces and then ends; None for reusable when there was none."""
 
-    async def run() -> tuple[Answer, bool | None, bytes]:
-        reader, wire, answer = asyncio.StreamReader(), Wire(), Answer()
+    async def run() -> tuple[RawResponse, bool | None, bytes]:
+        reader, wire, answer = asyncio.StreamReader(), Wire(), RawResponse()
         for piece in pieces:
             reader.feed_data(piece)
         reader.feed_eof()
@@ -94,7 +94,7 @@ def wire_bytes(post: Post, *, keep_alive: bool = False) -> bytes:
     return http.send(request_of(split_url(post.url), post, keep_alive=keep_alive)) or b""
 
 
-def sent(post: Post, **settings: Any) -> Reply:
+def sent(post: Post, **settings: Any) -> ReceiverResponse:
     return asyncio.run(HttpSender(**{"loopback": False, **settings}).send(post))
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_http_is_malformed(garbage: bytes) -> None:
 
 def test_a_garbled_greeting_is_seen_before_the_connection_ends() -> None:
     async def run() -> None:
-        reader, answer, post = asyncio.StreamReader(), Answer(), post_of()
+        reader, answer, post = asyncio.StreamReader(), RawResponse(), post_of()
         reader.feed_data(b"SSH-2.0-OpenSSH_9.9\r\n")
         connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, Wire()), 0)
         request = request_of(split_url(URL), post, keep_alive=False)
@@ -322,7 +322,7 @@ def test_every_failure_has_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(asyncio, "open_connection", AsyncMock(side_effect=failure))
         reply = sent(post_of("https://8.8.8.8/hook"), tls=tls)
         assert (reply.status, reply.error) == (None, word), repr(failure)
-        assert word in (Reply.__doc__ or "")
+        assert word in (ReceiverResponse.__doc__ or "")
 
 
 def connected(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, Any]) -> Any:
@@ -377,7 +377,7 @@ def test_a_name_with_many_addresses_is_not_tried_for_ever(monkeypatch: pytest.Mo
 
 def test_pieces_are_not_written_to_a_connection_that_was_lost() -> None:
     async def run() -> bytes:
-        reader, wire, answer = asyncio.StreamReader(), Wire(), Answer()
+        reader, wire, answer = asyncio.StreamReader(), Wire(), RawResponse()
         post = post_of(URL, b"first", b"second")
         request = request_of(split_url(URL), post, keep_alive=False)
         connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, wire), 0)
@@ -395,7 +395,7 @@ def test_pieces_are_not_written_to_a_connection_that_was_lost() -> None:
 
 def test_no_piece_is_written_once_the_answer_is_there() -> None:
     async def run() -> bytes:
-        reader, wire, answer = asyncio.StreamReader(), Wire(), Answer()
+        reader, wire, answer = asyncio.StreamReader(), Wire(), RawResponse()
         post = post_of(URL, b"first", b"second")
         connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, wire), 0)
         reader.feed_data(OK)
@@ -408,8 +408,8 @@ def test_no_piece_is_written_once_the_answer_is_there() -> None:
 
 
 def test_a_connection_that_breaks_in_the_body_only_ends_the_body() -> None:
-    async def run() -> tuple[Answer, bool]:
-        reader, answer, post = asyncio.StreamReader(), Answer(), post_of()
+    async def run() -> tuple[RawResponse, bool]:
+        reader, answer, post = asyncio.StreamReader(), RawResponse(), post_of()
         connection = Connection(ORIGIN, reader, cast(asyncio.StreamWriter, Wire()), 0)
         reader.feed_data(OK[:-1])
         asyncio.get_running_loop().call_later(0.01, reader.set_exception, ConnectionResetError())

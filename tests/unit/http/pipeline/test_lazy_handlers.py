@@ -9,17 +9,22 @@ from typing import Any
 import pytest
 
 from payments_sandbox.http import operations
-from payments_sandbox.http.operations.call import Answer, Call
+from payments_sandbox.http.operations.call import Call, OperationResult
 from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
-from payments_sandbox.http.reading.contract import ContractError, Operation, load_contract, read_operations
+from payments_sandbox.http.reading.contract import (
+    ContractError,
+    OperationSpec,
+    load_contract,
+    read_operations,
+)
 from payments_sandbox.settings import contract_path
 from tests.doubles.ports import make_ports
 
 OPERATIONS = read_operations(load_contract(contract_path()))
 
 
-def operation(operation_id: str, tag: str) -> Operation:
-    return Operation(operation_id, "GET", "/", False, (), None, False, tag=tag)
+def operation(operation_id: str, tag: str) -> OperationSpec:
+    return OperationSpec(operation_id, "GET", "/", False, (), None, False, tag=tag)
 
 
 def test_the_operations_of_the_contract_are_the_coroutines_of_the_modules() -> None:
@@ -40,7 +45,7 @@ def test_a_lazy_handler_answers_what_the_handler_does() -> None:
     handler = LazyHandler(operation("get_health", "system"))
     call = Call(ports=make_ports(), operation_id="get_health", request_id="req_1")
     answers = [asyncio.run(handler(call)) for _ in range(2)]
-    assert [type(answer) for answer in answers] == [Answer, Answer]
+    assert [type(answer) for answer in answers] == [OperationResult, OperationResult]
     assert answers[0].status == 200
 
 

@@ -12,7 +12,7 @@ from payments_sandbox.http.problems import MalformedJson
 from payments_sandbox.http.reading.strict_json import (
     DEPTH_MAX,
     INTEGER_MAX,
-    Document,
+    ParsedJson,
     _parse_closely,
     find_inexact_numbers,
     parse_json,
@@ -119,7 +119,7 @@ def objects(draw: st.DrawFn, members: st.SearchStrategy[str]) -> str:
 def outcome(parse: Any, raw: bytes) -> Any:
     """What the parser makes of it, told so exactly that 1, 1.0 and true differ."""
     try:
-        document: Document = parse(raw)
+        document: ParsedJson = parse(raw)
     except MalformedJson as refusal:
         return [(error.pointer, error.code, error.detail) for error in refusal.errors]
     inexact = list(find_inexact_numbers(document.value)) if document.inexact else []
@@ -162,4 +162,4 @@ def test_an_ordinary_body_needs_the_quick_parser_only(monkeypatch: pytest.Monkey
         "metadata": {},
         "note": None,
     }
-    assert parse_json(json.dumps(body).encode()) == Document(body, inexact=False)
+    assert parse_json(json.dumps(body).encode()) == ParsedJson(body, inexact=False)

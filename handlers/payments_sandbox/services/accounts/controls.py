@@ -1,0 +1,176 @@
+"""What an account has changed about its world: its time, when its day ends, what goes wrong, and which world it is.
+
+An account that never asked for anything has no record here, and its requests read none: an authorization stays one write.
+The first change marks the account and its API keys as controlled, in the same atomic write; from then on each request
+reads the controls, and is served with the ports that `account_ports` makes of them. Services need not know: they read
+`ports.clock`, whoever's it is.
+
+Next: `clocks.py` moves the clock, `due_work.py` does what falls due.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+from payments_sandbox.domain.errors import AccountBusy
+from payments_sandbox.services.accounts.accounts import mark_controlled
+from payments_sandbox.services.accounts.seeds import seed_secret
+from payments_sandbox.services.ledger.scopes import ScopedStore, scope_of
+from payments_sandbox.services.ports import Clock, Committed, Index, Ports, Record, Update
+
+KIND: Final = "controls"
+FEED_KEY: Final = "controls"
+"""Where the FEED index lists the controls of all accounts: those whose time is not everybody's."""
+
+_PREFIX: Final = "ctl_"
+_ATTEMPTS: Final = 16
+_PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """clock_offset_ms: how far the account's clock is ahead of real time; never negative. cutoff_minutes: when its day ends
+    for settlement, in minutes after midnight UTC.
+
+    faults: rules for what goes wrong, see `faults.py`. fault_generation: how often they were set.
+    scope: which of the worlds in the ledger is the account's (`scopes.py`); empty for an ordinary one. entering: the scope
+    of a world that is being copied and will be the account's next. namespace: what its ids are derived from, when that is
+    not the account's id. seed: what they are derived from in place of the ledger's secret (`seeds.py`).
+    """
+
+    clock_offset_ms: int = 0
+    cutoff_minutes: int = 0
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    fault_generation: int = 0
+    scope: str = ""
+    entering: str = ""
+    namespace: str = ""
+    seed: str | None = None
+
+
+class ShiftedClock:
+    """A clock that is ahead of another by a fixed time."""
+
+    def __init__(self, clock: Clock, offset_ms: int) -> None:
+        self._clock = clock
+        self._offset_ms = offset_ms
+
+    def now_ms(self) -> int:
+        """The other clock's time, shifted."""
+        return self._clock.now_ms() + self._offset_ms
+
+
+class StoppedClock:
+    """A clock that stands at one moment: that at which something was due, while it is done."""
+
+    def __init__(self, at_ms: int) -> None:
+        self._at_ms = at_ms
+
+    def now_ms(self) -> int:
+        """Always the same moment."""
+        return self._at_ms
+
+
+def account_ports(ports: Ports, account_id: str) -> Ports:
+    """The ports as this account sees them."""
+    (record,) = ports.store.get([_PREFIX + account_id])
+    return ports if record is None else with_controls(ports, controls_of(record))
+
+
+def with_controls(ports: Ports, controls: Controls) -> Ports:
+    """The ports under these controls."""
+    wall = ports.wall_clock
+    ports = replace(
+        ports,
+        clock=ShiftedClock(wall, controls.clock_offset_ms),
+        real_clock=wall,
+        cutoff_minutes=controls.cutoff_minutes,
+    )
+    if not controls.scope and not controls.entering:
+        return ports
+    ledger = ports.ledger
+    return replace(
+        ports,
+        store=ScopedStore(ledger, controls.scope),
+        group=None,
+        unscoped=ledger,
+        scope=controls.scope,
+        namespace=controls.namespace,
+        ledger_secret=ports.ledger_secret if controls.seed is None else seed_secret(controls.seed),
+        seeded=controls.seed is not None,
+    )
+
+
+def at_moment(ports: Ports, at_ms: int) -> Ports:
+    """The ports of an account at this moment of its time, in milliseconds since the epoch."""
+    return replace(ports, clock=StoppedClock(at_ms), real_clock=ports.wall_clock)
+
+
+def get_controls(ports: Ports, account_id: str) -> Controls:
+    """The account's controls; those of an account that changed nothing are the defaults."""
+    (record,) = ports.store.get([_PREFIX + account_id])
+    return Controls() if record is None else controls_of(record)
+
+
+def change_controls(
+    ports: Ports, account_id: str, change: Callable[[Controls], Controls]
+) -> tuple[Controls, bool]:
+    """Write what `change` makes of the account's controls; answers them, and whether they are the account's first.
+
+    After the first, other processes may take the account for an ordinary one for another `ports.cache_lag_ms`.
+    Errors: account_busy.
+    """
+    for _ in range(_ATTEMPTS):
+        (record,) = ports.store.get([_PREFIX + account_id])
+        if record is None:
+            controls = change(Controls())
+            record = first_record(ports, account_id, controls)
+            if mark_controlled(ports, account_id, record):
+                return controls, True
+            continue
+        controls = change(controls_of(record))
+        changed = replace(record, version=record.version + 1, data=asdict(controls))
+        if isinstance(ports.store.commit([], [Update(changed)]), Committed):
+            return controls, False
+    raise AccountBusy("Other changes to the account got there first; repeat the request.")
+
+
+def first_record(ports: Ports, account_id: str, controls: Controls) -> Record:
+    """The record of an account's first controls."""
+    return Record(
+        id=_PREFIX + account_id,
+        kind=KIND,
+        account_id=account_id,
+        version=1,
+        created_at=ports.wall_clock.now_ms(),
+        data=asdict(controls),
+        feed_key=FEED_KEY,
+    )
+
+
+def list_controls(ports: Ports) -> dict[str, Controls]:
+    """The controls of every account that has any, by account id."""
+    found: dict[str, Controls] = {}
+    after = None
+    while True:
+        page = ports.store.page(Index.FEED, FEED_KEY, after=after, limit=_PAGE)
+        found |= {record.account_id: controls_of(record) for record in page.records}
+        after = page.next
+        if after is None:
+            return found
+
+
+def retire(ports: Ports, stored: Record) -> None:
+    """Take what its account has left behind out of the due index; what is copied for its next world stays.
+
+    stored: as the ledger has it, with its scope.
+    """
+    controls = get_controls(ports, stored.account_id)
+    scope = scope_of(stored.id)
+    if scope != controls.scope and not (scope and scope == controls.entering):
+        ports.ledger.commit([], [Update(replace(stored, version=stored.version + 1, due_at=None))])
+
+
+def controls_of(record: Record) -> Controls:
+    """A record's controls; what an earlier version did not write is at its default."""
+    return Controls(**record.data)

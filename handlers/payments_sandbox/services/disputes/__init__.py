@@ -1,0 +1,1 @@
+"""Disputes, inquiries and early fraud warnings."""

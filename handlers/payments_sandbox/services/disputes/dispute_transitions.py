@@ -1,0 +1,258 @@
+"""What is written together when something happens to a dispute: the dispute, the record of the change, and the money.
+
+Everything goes into one draft, so that a dispute and its chargeback exist together or not at all, whatever else happens to the
+payment at the same moment. Who may: `payments.py` for what a test card brings about and a refund ends, `disputes.py` for
+what clients ask for, `dispute_deadlines.py` for what time does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from payments_sandbox.domain import postings
+from payments_sandbox.domain.authorization import plan_chargeback, plan_chargeback_reversal
+from payments_sandbox.domain.disputes import (
+    OPENINGS,
+    Cause,
+    DisputeStatus,
+    Money,
+    Transition,
+    deadline_of,
+    find_transition,
+    network_reason_code,
+)
+from payments_sandbox.domain.fees import dispute_fee
+from payments_sandbox.domain.ids import identify_entry, identify_object
+from payments_sandbox.domain.triggers import NO_TRIGGER, Simulation
+from payments_sandbox.services.disputes import early_fraud_warnings
+from payments_sandbox.services.disputes.dispute_records import (
+    KIND,
+    DisputeData,
+    data_of,
+    feed_key,
+    make_change,
+    status_of,
+    with_data,
+)
+from payments_sandbox.services.ledger import entries
+from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
+from payments_sandbox.services.ports import Ports, Record
+
+_CHANGE: Final = "dispute_change"
+
+
+@dataclass(frozen=True, slots=True)
+class NewDispute:
+    """A dispute to be opened. amount: minor units, no more than is left to dispute. request: what asked for it, if a client
+    did. simulation: what brought it about."""
+
+    dispute_id: str
+    change_id: str
+    amount: int
+    reason: str
+    inquiry: bool
+    request: Mapping[str, Any] = field(default_factory=dict)
+    simulation: Simulation = NO_TRIGGER
+
+
+def open_after_capture(ports: Ports, draft: AuthorizationUpdate, capture: Record) -> None:
+    """Put what the payment's test card brings about after its first capture into the draft of that capture."""
+    payment, amount = entries.data_of(draft.authorization), entries.data_of(capture)["amount"]
+    rule = payment.get("after_capture")
+    if rule is None or payment["totals"]["captured"] != amount:
+        return
+    opening = OPENINGS[rule]
+    if opening.reason is None:
+        early_fraud_warnings.add_warning(ports, draft, capture)
+        return
+    new = NewDispute(
+        dispute_id=identify_object(ports.ledger_secret, ports.owner(capture.account_id), KIND, capture.id),
+        change_id=time_change_id(ports, capture, "opened"),
+        amount=amount,
+        reason=opening.reason,
+        inquiry=opening.follows == "inquiry",
+        simulation=Simulation("authorization", rule),
+    )
+    open_dispute(ports, draft, new, capture.created_at)
+
+
+def open_dispute(ports: Ports, draft: AuthorizationUpdate, new: NewDispute, now_ms: int) -> Record:
+    """Put a new dispute into the draft; answers the record of the change."""
+    transition = find_transition(None, Cause.OPENED_AS_INQUIRY if new.inquiry else Cause.OPENED)
+    assert transition is not None, "disputes can be opened"
+    authorization = draft.authorization
+    payment = entries.data_of(authorization)
+    card = payment["card"]
+    data: DisputeData = {
+        "authorization_id": authorization.id,
+        "card": {"card_id": authorization.card_id, "brand": card["brand"], "last4": card["last4"]},
+        "amount": new.amount,
+        "currency": payment["currency"],
+        "fee": 0,
+        "reason": new.reason,
+        "network_reason_code": network_reason_code(new.reason, card["brand"]),
+        "inquiry": new.inquiry,
+        "status": transition.target.value,
+        "evidence": {},
+        "submitted_at": None,
+        "due_at": None,
+        "closed_at": None,
+        "chargeback_id": None,
+        "reversal_id": None,
+    }
+    record = Record(
+        id=new.dispute_id,
+        kind=KIND,
+        account_id=authorization.account_id,
+        version=0,
+        created_at=now_ms,
+        data=data,
+        feed_key=feed_key(authorization.account_id),
+    )
+    draft.note(disputes=[*payment.get("disputes", []), record.id])
+    opened = _moved(ports, draft, record, transition, now_ms, new.simulation)
+    change = make_change(opened, transition.event, new.change_id, new.request, now_ms)
+    draft.inserts += [opened, change]
+    return change
+
+
+def move_dispute(
+    ports: Ports,
+    draft: AuthorizationUpdate,
+    record: Record,
+    transition: Transition,
+    now_ms: int,
+    *,
+    change_id: str,
+    request: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, str] | None = None,
+) -> Record:
+    """Put a transition of the dispute into the draft; answers the record of the change.
+
+    record: the dispute as it was read. evidence: what it has now, where that changes.
+    """
+    if evidence is not None:
+        record = replace(record, data={**record.data, "evidence": dict(evidence)})
+    moved = _moved(ports, draft, record, transition, now_ms, NO_TRIGGER)
+    change = make_change(moved, transition.event, change_id, request or {}, now_ms)
+    draft.updates.append(moved)
+    draft.inserts.append(change)
+    return change
+
+
+def close_warnings(ports: Ports, draft: AuthorizationUpdate, now_ms: int) -> None:
+    """Close the inquiries and early fraud warnings of a payment that has nothing left which a dispute could take."""
+    ids = entries.data_of(draft.authorization).get("warnings", [])
+    if not ids or entries.authorization_of(draft.authorization).totals.refundable:
+        return
+    draft.note(warnings=[])
+    for record in ports.store.get(ids):
+        assert record is not None, "it was written together with the authorization"
+        if record.kind != KIND:
+            early_fraud_warnings.close_warning(ports, draft, record, now_ms)
+            continue
+        transition = find_transition(status_of(record), Cause.NOTHING_LEFT)
+        if transition is None:
+            # It has moved on since the authorization was read, and so has the authorization: the write will find out.
+            continue
+        change_id = time_change_id(ports, record, transition.cause)
+        move_dispute(ports, draft, record, transition, now_ms, change_id=change_id)
+
+
+def time_change_id(ports: Ports, record: Record, cause: str) -> str:
+    """The id of a change that no client asks for: there is one of this cause for a version of a record."""
+    # An operation's changes are named by its name first, which never begins with this sign.
+    name = f"#{cause}/{record.id}/{record.version}"
+    return identify_object(ports.ledger_secret, ports.owner(record.account_id), _CHANGE, name)
+
+
+def asked_change_id(
+    ports: Ports, account_id: str, operation: str, idempotency_key: str, generation: int
+) -> str:
+    """The id of the change that an operation makes under this key."""
+    name = f"{operation}/{idempotency_key}"
+    return identify_object(ports.ledger_secret, ports.owner(account_id), _CHANGE, name, generation=generation)
+
+
+def _moved(
+    ports: Ports,
+    draft: AuthorizationUpdate,
+    record: Record,
+    transition: Transition,
+    now_ms: int,
+    simulation: Simulation,
+) -> Record:
+    """The dispute after the transition; its entry, and what that leads to, goes into the draft."""
+    target = transition.target
+    deadline = deadline_of(target, now_ms)
+    data: DisputeData = {
+        **data_of(record),
+        "status": target.value,
+        "due_at": deadline,
+        "closed_at": now_ms if deadline is None else None,
+    }
+    if transition.cause is Cause.EVIDENCE_SUBMITTED:
+        data["submitted_at"] = now_ms
+    elif target is DisputeStatus.NEEDS_RESPONSE:
+        # What was said to an inquiry is kept, and may be said again, or better.
+        data["submitted_at"] = None
+    _note_warning(draft, record.id, is_open=target.value.startswith("warning") and deadline is not None)
+    match transition.money:
+        case Money.CHARGEBACK:
+            _charge_back(ports, draft, record, data, now_ms, simulation)
+        case Money.REVERSAL:
+            _reverse(ports, draft, record, data, now_ms)
+    return with_data(record, data)
+
+
+def _charge_back(
+    ports: Ports,
+    draft: AuthorizationUpdate,
+    record: Record,
+    data: DisputeData,
+    now_ms: int,
+    simulation: Simulation,
+) -> None:
+    movement = plan_chargeback(entries.authorization_of(draft.authorization), data["amount"])
+    assert movement is not None, "with nothing left to dispute there is no inquiry that could escalate"
+    data["amount"], data["fee"] = movement.amount, dispute_fee(data["currency"])
+    plan = PlannedEntry(
+        movement,
+        postings.chargeback(movement.amount),
+        None,
+        simulation,
+        {"dispute_id": record.id, "fee": data["fee"]},
+    )
+    data["chargeback_id"] = _add_entry(ports, draft, record, "chargeback", plan, now_ms)
+    close_warnings(ports, draft, now_ms)
+
+
+def _reverse(
+    ports: Ports, draft: AuthorizationUpdate, record: Record, data: DisputeData, now_ms: int
+) -> None:
+    movement = plan_chargeback_reversal(entries.authorization_of(draft.authorization), data["amount"])
+    plan = PlannedEntry(
+        movement,
+        postings.chargeback_reversal(movement.amount),
+        None,
+        NO_TRIGGER,
+        {"dispute_id": record.id, "fee": data["fee"]},
+    )
+    data["reversal_id"] = _add_entry(ports, draft, record, "chargeback_reversal", plan, now_ms)
+
+
+def _add_entry(
+    ports: Ports, draft: AuthorizationUpdate, record: Record, kind: str, plan: PlannedEntry, now_ms: int
+) -> str:
+    identity = identify_entry(ports.ledger_secret, ports.owner(record.account_id), kind, record.id)
+    request = {"authorization_id": draft.authorization.id, "dispute_id": record.id}
+    return draft.add_entry(kind, identity, request, plan, now_ms).id
+
+
+def _note_warning(draft: AuthorizationUpdate, dispute_id: str, *, is_open: bool) -> None:
+    """Have the authorization list the dispute among its open warnings, or no longer."""
+    listed = entries.data_of(draft.authorization).get("warnings", [])
+    if is_open and dispute_id not in listed:
+        draft.note(warnings=[*listed, dispute_id])
+    elif not is_open and dispute_id in listed:
+        draft.note(warnings=[each for each in listed if each != dispute_id])

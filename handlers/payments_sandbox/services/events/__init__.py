@@ -1,0 +1,1 @@
+"""Events: what the ledger tells of."""

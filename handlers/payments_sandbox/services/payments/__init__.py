@@ -1,0 +1,1 @@
+"""The money operations and what follows from them."""

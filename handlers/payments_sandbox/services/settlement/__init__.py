@@ -1,0 +1,1 @@
+"""Settlements, their reports and their schedule."""

@@ -1,0 +1,1 @@
+"""Triggers, fault rules, snapshots and copies of an account."""

@@ -1,0 +1,1 @@
+"""Account clocks and the work that is scheduled by them."""
