@@ -139,7 +139,7 @@ class StackSettings:
 
     @classmethod
     def from_config(cls) -> Self:
-        """The settings of the stack that is being deployed. Raises SettingsError."""
+        """The settings of the stack that is being deployed. Raises StackSettingsError."""
         values = {**stored.get_config_env(), **stored.CONFIG.get()}
         secret_names = {*stored.get_config_secret_keys_env(), *stored._SECRET_KEYS.get()}
         own = {
@@ -154,7 +154,7 @@ class StackSettings:
     def read(cls, values: Mapping[str, str], *, stack: str, region: str, secrets: Collection[str]) -> Self:
         """The settings that these values say, as Pulumi keeps them: texts, and JSON for all that is more.
 
-        secrets: the names of the values that are encrypted. Raises SettingsError.
+        secrets: the names of the values that are encrypted. Raises StackSettingsError.
         """
         known = {each.name: each for each in fields(cls) if each.name not in ("stack", "region")}
         complaints = [f"{name}: no such setting" for name in sorted(set(values) - set(known))]

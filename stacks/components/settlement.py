@@ -58,7 +58,7 @@ class SettlementWorkflow(pulumi.ComponentResource):
     """
 
     def __init__(self, name: str, args: SettlementArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("sandbox:settlement:Settlement", name, None, opts)
+        super().__init__("sandbox:settlement:SettlementWorkflow", name, None, opts)
         self._name = name
         self._args = args
         self._place = args.defaults.place

@@ -253,7 +253,7 @@ def test_a_world_is_kept_forked_and_restored_on_dynamodb(
 ) -> None:
     typed = {"Content-Type": "application/json"}
     # What an account's first controls wait for: nobody else is there to be told of them.
-    monkeypatch.setattr("payments_sandbox.http.operations.snapshots.settle_controls", AsyncMock())
+    monkeypatch.setattr("payments_sandbox.http.operations.call.Call.settle_controls", AsyncMock())
     authorization = function.post("/v1/authorize", AUTHORIZE, key="baseline").accepted(201)
     named = {"authorization_id": authorization["transaction_id"]}
     snapshot = function.send("POST", "/v1/snapshots", body="{}", headers=typed).accepted(201)

@@ -109,7 +109,7 @@ def test_every_resource_belongs_to_a_component(deployed: Deployed) -> None:
         "sandbox:function:SandboxFunction",
         "sandbox:ledger:Ledger",
         "sandbox:observability:Observability",
-        "sandbox:settlement:Settlement",
+        "sandbox:settlement:SettlementWorkflow",
         "sandbox:site:Site",
         "sandbox:webhooks:Webhooks",
     }
