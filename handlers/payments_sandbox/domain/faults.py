@@ -9,7 +9,7 @@ the operation is carried out, and the caller never hears of it. Everything else 
 nothing is written. The header `X-Sandbox-Fault` asks for one request, rules (`services/simulation/faults.py`) for many; `none` in the
 header spares a request that a rule would strike.
 
-Pure: it decides and describes. `http/fault_injection.py` does it to the request.
+Pure: it decides and describes. `http/pipeline/fault_injection.py` does it to the request.
 """
 
 import hashlib

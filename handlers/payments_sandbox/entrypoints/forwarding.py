@@ -38,7 +38,7 @@ BODY_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What came of it. status: None when there was no answer; then `error` says why, in a word of `ports.Reply.error`.
+    """What came of it. status: None when there was no answer; then `error` says why, in a word of `ReceiverResponse.error`.
     duration_ms: of the last attempt."""
 
     status: int | None

@@ -1,7 +1,7 @@
 """The store's one connection: for one operation at a time, and with the group of inserts that is not committed yet.
 
 Every operation begins by committing the group that is open, so nothing is ever read, and nobody ever answered, from what
-may still be lost. Only further inserts join it. `groups.py` ends the groups that nothing else ends.
+may still be lost. Only further inserts join it. `group_commit.py` ends the groups that nothing else ends.
 """
 
 import sqlite3

@@ -2,7 +2,7 @@
 
 Everything acknowledged survives the death of the process; with `synchronous="FULL"` that of the machine too. Several
 processes may share the file on one machine, never over a network file system. It holds no business rule and creates no
-backup. `schema.py` opens the file, `exclusive.py` guards the connection, `groups.py` lets inserts share a commit,
+backup. `schema.py` opens the file, `exclusive.py` guards the connection, `group_commit.py` lets inserts share a commit,
 `checkpoints.py` tends the log.
 """
 

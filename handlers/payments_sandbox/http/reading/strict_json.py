@@ -8,7 +8,7 @@ a surrogate pair, integers that no computer agrees on, deep nesting. Numbers wit
 
 Nearly every body is parsed by orjson, in a third of the time, and counted: it has as many colons as the value has names, so
 none was given twice, and nothing else in it is rare. All others go to the standard library's parser, which alone shows every
-name it meets, and finds the words for what is refused. `tests/unit/http/test_strict_json.py` holds the two together.
+name it meets, and finds the words for what is refused. `tests/unit/http/reading/test_strict_json.py` holds the two together.
 """
 
 import json

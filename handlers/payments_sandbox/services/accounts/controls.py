@@ -5,7 +5,7 @@ The first change marks the account and its API keys as controlled, in the same a
 reads the controls, and is served with the ports that `account_ports` makes of them. Services need not know: they read
 `ports.clock`, whoever's it is.
 
-Next: `clocks.py` moves the clock, `due_work.py` does what falls due.
+Next: `clocks.py` moves the clock, `scheduled_work.py` does what falls due.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ carries the time still does: an entry's `created_at`, its retrieval reference. S
 are random, and so is what lies outside the account's world, its own id and its inboxes.
 
 Whoever knows a seed can compute the card id of any number, and so find the number of a card id. So a seeded account
-takes published test cards only. Next: `controls.py` applies a seed, `worlds.py` makes an account of one.
+takes published test cards only. Next: `controls.py` applies a seed, `world_copies.py` makes an account of one.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 A change is the event that tells of it, and, where a client asked for it, what its idempotency key made: the first answer is
 in it, word for word. Nothing is decided here: the rules are in `domain/disputes.py`, what is written together in
-`dispute_moves.py`.
+`dispute_transitions.py`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Disputes as clients see and answer them: open, list, read, submit evidence, accept, escalate.
 
 Each operation that changes a dispute is one atomic write, under an idempotency key whose record is the change itself: a repeat
-finds it and is answered with what it holds. What a test card opens is in `dispute_moves.py`, what time does in
+finds it and is answered with what it holds. What a test card opens is in `dispute_transitions.py`, what time does in
 `dispute_deadlines.py`.
 """
 

@@ -28,7 +28,7 @@ from payments_sandbox.services.settlement import settlement_records
 EVENT_PREFIX: Final = "evt_"
 
 COPIED: Final = "copied"
-"""In the data of an entry that came with a copied world (`worlds.py`): it is listed, and announced to nobody."""
+"""In the data of an entry that came with a copied world (`world_copies.py`): it is listed, and announced to nobody."""
 
 VISIBLE_MS: Final = 30 * DAY_MS
 """How long an event can be listed and read."""

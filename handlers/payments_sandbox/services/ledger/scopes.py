@@ -7,7 +7,7 @@ stored as `<id>!<scope>`, and listed under keys with the same ending; what belon
 
 `!` sorts before every character of an id, so that ids under one key keep their order. `controls.py` puts the store into an
 account's ports; whoever reads the ledger across accounts (relay, dispatcher, sweeper) sees scoped ids, and hands each record to
-`own_record` before it does anything with it. Next: `worlds.py` copies a world, `snapshots.py` keeps some.
+`own_record` before it does anything with it. Next: `world_copies.py` copies a world, `snapshots.py` keeps some.
 """
 
 from collections.abc import Sequence

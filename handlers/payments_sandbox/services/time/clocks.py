@@ -3,7 +3,7 @@
 The work comes first and the clock last: while it is done, everybody else still sees the old time, and whatever is done is
 done at the moment at which it was due. Killed half way, the clock has not moved, and what was done is not done again.
 
-The clock never goes back but by a reset, and real time goes on from wherever it stands. What is due is in `due_work.py`;
+The clock never goes back but by a reset, and real time goes on from wherever it stands. What is due is in `scheduled_work.py`;
 webhook deliveries are attempted here too, those of events that come about on the way included.
 """
 

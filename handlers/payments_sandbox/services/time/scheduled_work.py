@@ -5,7 +5,7 @@ scheduler, the AWS sweeper, a clock that is advanced) calls `do_scheduled_work`,
 so each doer has to be idempotent, has to leave the record without a `due_at` or with a later one, and is given ports whose
 clock stands at the moment at which the work was due, however late it is done.
 
-To add a kind of work: a doer, and a line in `SCHEDULED_WORK`. Next: `clocks.py`, `workers/scheduler.py`, `workers/sweep.py`.
+To add a kind of work: a doer, and a line in `SCHEDULED_WORK`. Next: `clocks.py`, `workers/dispatcher.py`, `workers/sweep.py`.
 """
 
 from collections.abc import Callable, Mapping
