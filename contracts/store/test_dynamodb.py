@@ -43,7 +43,8 @@ from payments_sandbox.services.ports import (
     Stale,
     Update,
 )
-from tests.doubles.ports import make_ports
+from payments_sandbox.services.world import plain_world
+from tests.doubles.ports import make_infrastructure
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -194,14 +195,16 @@ def index_entry_bytes(item: dict[str, Any], index: Index) -> int:
 
 
 def test_a_typical_authorization_is_a_kilobyte_and_four_write_units_at_most(store: DynamoDbStore) -> None:
-    ports = make_ports(store)
+    infrastructure = make_infrastructure(store)
     command = Authorize(
         amount=12_345,
         currency="EUR",
         card=CardDetails("4242424242424242", 12, 2030, cvc="123", holder_name="Jane Doe"),
         merchant_reference="order-10042",
     )
-    outcome = authorize_payment(ports, "acct_h5mq2tzk7wd4v3ya", command, idempotency_key="k-1")
+    outcome = authorize_payment(
+        plain_world(infrastructure, "acct_h5mq2tzk7wd4v3ya"), command, idempotency_key="k-1"
+    )
     item = to_item(outcome.entry.record, SHARDS)
     assert item_bytes(item) <= KIB
     entries = [index_entry_bytes(item, index) for index in Index]

@@ -21,10 +21,10 @@ from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
 from payments_sandbox.http.reading.contract import OperationSpec, load_contract
 from payments_sandbox.services.accounts.accounts import authenticate, ensure_demo_account
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.ledger_secret import bind_ledger_secret, is_bound
 from payments_sandbox.services.ports import (
     ApiKeyRegistry,
-    Ports,
     Post,
     ReceiverResponse,
     SecretBox,
@@ -61,9 +61,9 @@ GATEWAY_BUDGET_S: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class LocalSandbox:
-    """The embedded home. dispatcher: runs beside the server. Then close, in this order, sender and `ports.store`."""
+    """The embedded home. dispatcher: runs beside the server. Then close, in this order, sender and `infrastructure.store`."""
 
-    ports: Ports
+    infrastructure: Infrastructure
     app: ASGIApp
     dispatcher: "Dispatcher"
     sender: "HttpSender"
@@ -94,7 +94,7 @@ def build_local(
         secret = load_secret(db.with_name(db.name + ".key"), make=not is_bound(store))
         clock = SystemClock()
         sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
-        ports = Ports(
+        infrastructure = Infrastructure(
             store=store,
             clock=clock,
             randomness=SystemRandomness(),
@@ -108,8 +108,8 @@ def build_local(
             public_url=public_url,
             packer=Iso8583Packer(),
         )
-        bind_ledger_secret(ports)
-        ensure_demo_account(ports)
+        bind_ledger_secret(infrastructure)
+        ensure_demo_account(infrastructure)
         options = HttpOptions(
             docs=True,
             allowed_origins=origins(settings.cors_origins),
@@ -119,8 +119,10 @@ def build_local(
             access_log=access_log,
         )
         contract = load_contract(contract_path())
-        app = build_app(contract, ports, authenticate=authenticate, find_handler=_load, options=options)
-        return LocalSandbox(ports, app, Dispatcher(ports, store, sender), sender)
+        app = build_app(
+            contract, infrastructure, authenticate=authenticate, find_handler=_load, options=options
+        )
+        return LocalSandbox(infrastructure, app, Dispatcher(infrastructure, store, sender), sender)
     except BaseException:
         store.close()
         raise
@@ -135,11 +137,11 @@ def build_lambda(settings: LambdaSettings) -> ASGIApp:
     return build_lambda_app(settings, store)
 
 
-def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
-    """The AWS home's ports on any store. What only webhooks need is imported and connected at its first use, so that the
+def build_lambda_infrastructure(settings: LambdaSettings, store: Store) -> Infrastructure:
+    """The AWS home's infrastructure on any store. What only webhooks need is imported and connected at its first use, so that the
     start of a function that takes payments does not pay for it."""
     clock = SystemClock()
-    return Ports(
+    return Infrastructure(
         store=store,
         clock=clock,
         randomness=SystemRandomness(),
@@ -161,7 +163,7 @@ def build_lambda_ports(settings: LambdaSettings, store: Store) -> Ports:
 
 def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
     """The AWS home's app on any store; what `build_lambda` and the benchmark share."""
-    ports = build_lambda_ports(settings, store)
+    infrastructure = build_lambda_infrastructure(settings, store)
     path = Path(settings.contract) if settings.contract else contract_path()
     options = HttpOptions(
         allowed_origins=origins(settings.cors_origins),
@@ -169,7 +171,11 @@ def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
         contract_is_valid=True,
     )
     return build_app(
-        load_contract(path), ports, authenticate=authenticate, find_handler=_load_payments, options=options
+        load_contract(path),
+        infrastructure,
+        authenticate=authenticate,
+        find_handler=_load_payments,
+        options=options,
     )
 
 
@@ -194,12 +200,12 @@ def build_deliver(
     from payments_sandbox.adapters.sqs.queue import SqsDeliveryQueue
     from payments_sandbox.workers.deliver import deliver_batch
 
-    ports = replace(
-        _build_worker_ports(settings.table, settings.feed_shards, settings.secret),
+    infrastructure = replace(
+        _build_worker_infrastructure(settings.table, settings.feed_shards, settings.secret),
         secret_box=KmsSecretBox(create_kms_client(), settings.kms_key_id),
     )
     queue = SqsDeliveryQueue(create_sqs_client(), settings.queue_url)
-    return partial(deliver_batch, ports, _build_public_sender(), queue)
+    return partial(deliver_batch, infrastructure, _build_public_sender(), queue)
 
 
 def build_sweep(settings: SweepSettings) -> "Sweeper":
@@ -208,17 +214,17 @@ def build_sweep(settings: SweepSettings) -> "Sweeper":
     from payments_sandbox.adapters.sqs.queue import SqsDeliveryQueue
     from payments_sandbox.workers.sweep import Sweeper
 
-    ports = _build_worker_ports(settings.table, settings.feed_shards, settings.secret)
-    return Sweeper(ports, SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
+    infrastructure = _build_worker_infrastructure(settings.table, settings.feed_shards, settings.secret)
+    return Sweeper(infrastructure, SqsDeliveryQueue(create_sqs_client(), settings.queue_url))
 
 
-def _build_worker_ports(table: str, feed_shards: int, ledger_secret: bytes) -> Ports:
-    """The AWS home's ports of a function that works on the ledger and is called by nobody's request."""
+def _build_worker_infrastructure(table: str, feed_shards: int, ledger_secret: bytes) -> Infrastructure:
+    """The AWS home's infrastructure of a function that works on the ledger and is called by nobody's request."""
     from payments_sandbox.adapters.dynamodb.client import create_client
     from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 
     clock = SystemClock()
-    return Ports(
+    return Infrastructure(
         store=DynamoDbStore(create_client(), table, feed_shards=feed_shards),
         clock=clock,
         randomness=SystemRandomness(),
@@ -235,7 +241,7 @@ def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
     from payments_sandbox.workers.settlement import SettlementTasks
 
     clock = SystemClock()
-    ports = Ports(
+    infrastructure = Infrastructure(
         store=DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards),
         clock=clock,
         randomness=SystemRandomness(),
@@ -243,7 +249,7 @@ def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
         principals=RecentPrincipals(clock),
         ledger_secret=settings.secret,
     )
-    return SettlementTasks(ports)
+    return SettlementTasks(infrastructure)
 
 
 def _load(operation: OperationSpec) -> Handler:

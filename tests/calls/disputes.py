@@ -9,9 +9,9 @@ from payments_sandbox.services.disputes.disputes import (
     EvidenceSubmission,
     OpenDispute,
 )
-from payments_sandbox.services.ports import Ports
-from tests.calls.payments import ACCOUNT, CARD, authorize, capture, card_with, id_of
-from tests.doubles.ports import FrozenClock
+from payments_sandbox.services.world import World
+from tests.calls.payments import CARD, authorize, capture, card_with, id_of
+from tests.doubles.ports import ACCOUNT, FrozenClock, of_account
 from tests.virtual_time.scheduled_work import do_everything_due
 
 FRAUDULENT_NUMBER: Final = "4000000000000259"
@@ -22,16 +22,16 @@ PENDING_REFUND_NUMBER: Final = "4000000000007726"
 FAILING_REFUND_NUMBER: Final = "4000000000005126"
 
 
-def captured(ports: Ports, key: str = "auth-1", *, amount: int = 1000, number: str | None = None) -> str:
+def captured(world: World, key: str = "auth-1", *, amount: int = 1000, number: str | None = None) -> str:
     """The id of an authorization that is captured in full."""
     card = CARD if number is None else card_with(number=number)
-    authorization_id = id_of(authorize(ports, key, amount=amount, card=card))
-    capture(ports, authorization_id, f"capture-{key}")
+    authorization_id = id_of(authorize(world, key, amount=amount, card=card))
+    capture(world, authorization_id, f"capture-{key}")
     return authorization_id
 
 
 def dispute(
-    ports: Ports,
+    world: World,
     authorization_id: str,
     key: str = "dispute-1",
     *,
@@ -41,11 +41,11 @@ def dispute(
 ) -> DisputeOutcome:
     """Dispute all that is left, unless given an amount; `inquiry=True` merely asks."""
     command = OpenDispute(authorization_id, reason, **fields)
-    return disputes.create_dispute(ports, account, command, idempotency_key=key)
+    return disputes.create_dispute(of_account(world, account), command, idempotency_key=key)
 
 
 def answer(
-    ports: Ports,
+    world: World,
     dispute_id: str,
     text: str | None = "winning_evidence",
     key: str = "evidence-1",
@@ -57,32 +57,32 @@ def answer(
     """Submit evidence, or save it. text: the one that decides; None leaves it out."""
     texts = evidence if text is None else {"uncategorized_text": text, **evidence}
     return disputes.submit_evidence(
-        ports, account, dispute_id, EvidenceSubmission(texts, submit), idempotency_key=key
+        of_account(world, account), dispute_id, EvidenceSubmission(texts, submit), idempotency_key=key
     )
 
 
-def accept(ports: Ports, dispute_id: str, key: str = "accept-1", *, account: str = ACCOUNT) -> DisputeOutcome:
-    return disputes.accept_dispute(ports, account, dispute_id, idempotency_key=key)
+def accept(world: World, dispute_id: str, key: str = "accept-1", *, account: str = ACCOUNT) -> DisputeOutcome:
+    return disputes.accept_dispute(of_account(world, account), dispute_id, idempotency_key=key)
 
 
 def escalate(
-    ports: Ports, dispute_id: str, key: str = "escalate-1", *, account: str = ACCOUNT
+    world: World, dispute_id: str, key: str = "escalate-1", *, account: str = ACCOUNT
 ) -> DisputeOutcome:
-    return disputes.escalate_dispute(ports, account, dispute_id, idempotency_key=key)
+    return disputes.escalate_dispute(of_account(world, account), dispute_id, idempotency_key=key)
 
 
-def all_disputes(ports: Ports, **wanted: Any) -> list[Dispute]:
+def all_disputes(world: World, **wanted: Any) -> list[Dispute]:
     """The account's disputes, newest first."""
-    return list(disputes.list_disputes(ports, ACCOUNT, limit=100, cursor=None, **wanted).items)
+    return list(disputes.list_disputes(world, limit=100, cursor=None, **wanted).items)
 
 
-def only_dispute(ports: Ports) -> Dispute:
+def only_dispute(world: World) -> Dispute:
     """The account's one dispute."""
-    (found,) = all_disputes(ports)
+    (found,) = all_disputes(world)
     return found
 
 
-def pass_time(ports: Ports, clock: FrozenClock, *, days: int = 0, ms: int = 0) -> None:
+def pass_time(world: World, clock: FrozenClock, *, days: int = 0, ms: int = 0) -> None:
     """Let time pass, and do all that falls due in it, each piece at its own moment."""
     clock.advance(days=days, ms=ms)
-    do_everything_due(ports, ACCOUNT)
+    do_everything_due(world.infrastructure, ACCOUNT)

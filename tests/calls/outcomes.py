@@ -7,11 +7,9 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.payments.payments import Outcome
-from payments_sandbox.services.ports import Ports
-from tests.calls.payments import (
-    ACCOUNT,
-)
+from payments_sandbox.services.world import World
 from tests.doubles.memory_store import MemoryStore
+from tests.doubles.ports import ACCOUNT, of_account
 
 
 def same_answer(first: Outcome, again: Outcome) -> None:
@@ -26,9 +24,9 @@ def pointers(error: SandboxError) -> list[str]:
     return [each.pointer for each in error.errors]
 
 
-def totals_now(ports: Ports, authorization_id: str, account: str = ACCOUNT) -> Totals:
+def totals_now(world: World, authorization_id: str, account: str = ACCOUNT) -> Totals:
     """The authorization's totals as they stand."""
-    return get_transaction(ports, account, authorization_id).entry.totals
+    return get_transaction(of_account(world, account), authorization_id).entry.totals
 
 
 def snapshot(store: MemoryStore) -> dict[str, str]:

@@ -8,9 +8,9 @@ from payments_sandbox.domain.cards import CardDetails
 from payments_sandbox.domain.ids import TransactionId
 from payments_sandbox.services.payments import payments
 from payments_sandbox.services.payments.payments import Authorize, Outcome, PaymentOperation
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.world import World
+from tests.doubles.ports import ACCOUNT, of_account
 
-ACCOUNT: Final = "acct_shop"
 OTHER_ACCOUNT: Final = "acct_stranger"
 
 APPROVED_NUMBER: Final = "4242424242424242"
@@ -46,13 +46,15 @@ FULL_REQUEST: Final = authorization_request(
 )
 
 
-def authorize(ports: Ports, key: str = "auth-1", *, account: str = ACCOUNT, **fields: Any) -> Outcome:
+def authorize(world: World, key: str = "auth-1", *, account: str = ACCOUNT, **fields: Any) -> Outcome:
     """Authorize with `authorization_request(**fields)`."""
-    return payments.authorize_payment(ports, account, authorization_request(**fields), idempotency_key=key)
+    return payments.authorize_payment(
+        of_account(world, account), authorization_request(**fields), idempotency_key=key
+    )
 
 
 def operate(
-    ports: Ports,
+    world: World,
     kind: str,
     authorization_id: str,
     key: str | None = None,
@@ -62,27 +64,27 @@ def operate(
 ) -> Outcome:
     """Capture, refund, void or increment; the key is `KIND-1` unless given."""
     command = PaymentOperation(TransactionId(authorization_id), **fields)
-    return _OPERATIONS[kind](ports, account, command, idempotency_key=key or f"{kind}-1")
+    return _OPERATIONS[kind](of_account(world, account), command, idempotency_key=key or f"{kind}-1")
 
 
-def capture(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+def capture(world: World, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
     """Capture all that is left, unless given an amount."""
-    return operate(ports, "capture", authorization_id, key, **fields)
+    return operate(world, "capture", authorization_id, key, **fields)
 
 
-def refund(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+def refund(world: World, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
     """Refund all that is left, unless given an amount."""
-    return operate(ports, "refund", authorization_id, key, **fields)
+    return operate(world, "refund", authorization_id, key, **fields)
 
 
-def void(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+def void(world: World, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
     """Void what is held."""
-    return operate(ports, "void", authorization_id, key, **fields)
+    return operate(world, "void", authorization_id, key, **fields)
 
 
-def increment(ports: Ports, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
+def increment(world: World, authorization_id: str, key: str | None = None, **fields: Any) -> Outcome:
     """Hold 5.00 EUR more, unless given an amount."""
-    return operate(ports, "increment", authorization_id, key, **{"amount": 500, **fields})
+    return operate(world, "increment", authorization_id, key, **{"amount": 500, **fields})
 
 
 def id_of(outcome: Outcome) -> str:

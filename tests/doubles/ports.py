@@ -1,13 +1,17 @@
-"""Stand-ins for the ports in unit tests: a clock that stands still, ids from a seed, and `Ports` over a ledger in memory."""
+"""Stand-ins for the ports in unit tests: a clock that stands still, ids from a seed, and worlds over a ledger in memory."""
 
 import random
 import string
+from dataclasses import replace
+from typing import Any, Final
 
 from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
 from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import RecentPrincipals
 from payments_sandbox.domain.usage_plans import PLANS
-from payments_sandbox.services.ports import Limits, Ports, Store
+from payments_sandbox.services.infrastructure import Infrastructure, Limits
+from payments_sandbox.services.ports import Store
+from payments_sandbox.services.world import World, plain_world
 from tests.doubles.memory_store import MemoryStore
 
 LEDGER_SECRET = bytes(range(32))
@@ -47,12 +51,12 @@ class OpenBox:
         return bytes.fromhex(sealed)
 
 
-def make_ports(
+def make_infrastructure(
     store: Store | None = None, clock: FrozenClock | None = None, limits: Limits | None = None
-) -> Ports:
-    """Ports for a test: in memory, at `NOW_MS`, with the usual limits, unless given otherwise."""
+) -> Infrastructure:
+    """Infrastructure for a test: in memory, at `NOW_MS`, with the usual limits, unless given otherwise."""
     clock = clock or FrozenClock()
-    return Ports(
+    return Infrastructure(
         store=store or MemoryStore(),
         clock=clock,
         randomness=SeededRandomness(),
@@ -64,3 +68,34 @@ def make_ports(
         loopback_webhooks=True,
         packer=Iso8583Packer(),
     )
+
+
+ACCOUNT: Final = "acct_shop"
+"""The account of a test that needs one."""
+
+
+def make_world(
+    store: Store | None = None,
+    clock: FrozenClock | None = None,
+    limits: Limits | None = None,
+    *,
+    account_id: str = ACCOUNT,
+    **changes: Any,
+) -> World:
+    """The world of an account on an infrastructure of its own. changes: to the infrastructure's fields."""
+    return plain_world(replace(make_infrastructure(store, clock, limits), **changes), account_id)
+
+
+def with_infrastructure(world: World, **changes: Any) -> World:
+    """The world with other fields of its infrastructure."""
+    return replace(world, infrastructure=replace(world.infrastructure, **changes))
+
+
+def with_store(world: World, store: Store) -> World:
+    """The world over another store."""
+    return replace(with_infrastructure(world, store=store), store=store)
+
+
+def of_account(world: World, account_id: str) -> World:
+    """The world of another account on the same infrastructure, or this one if it is the account's."""
+    return world if account_id == world.account_id else plain_world(world.infrastructure, account_id)

@@ -11,8 +11,9 @@ import pytest
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.adapters.system.secret_file import load_secret
 from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT
+from payments_sandbox.services.world import plain_world
 from tests.calls.payments import authorize, capture, id_of
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_infrastructure
 from tests.e2e.infra.client import Client, accepted, card, refused
 from tests.e2e.infra.receiver import Receiver
 from tests.e2e.infra.server import Server
@@ -101,10 +102,14 @@ def test_a_thousand_payments_are_settled_by_one_advance(tmp_path: Path) -> None:
     store = SqliteStore(file)
     # Written past HTTP, which would take much longer.
     secret = load_secret(file.with_name(file.name + ".key"), make=False)
-    ports = replace(make_ports(store, FrozenClock(time.time_ns() // 1_000_000)), ledger_secret=secret)
+    infrastructure = replace(
+        make_infrastructure(store, FrozenClock(time.time_ns() // 1_000_000)), ledger_secret=secret
+    )
     for number in range(count):
-        paid = id_of(authorize(ports, f"a-{number}", account=DEMO_ACCOUNT))
-        capture(ports, paid, f"c-{number}", account=DEMO_ACCOUNT)
+        paid = id_of(
+            authorize(plain_world(infrastructure, DEMO_ACCOUNT), f"a-{number}", account=DEMO_ACCOUNT)
+        )
+        capture(plain_world(infrastructure, DEMO_ACCOUNT), paid, f"c-{number}", account=DEMO_ACCOUNT)
     store.close()
     with Server(file) as server, Client(server.url) as client:
         accepted(client.send("POST", "/v1/clock/advance", json={"by_seconds": DAY_S}), 200)

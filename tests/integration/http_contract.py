@@ -26,7 +26,8 @@ from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
 from payments_sandbox.http.pipeline.boundary import AsgiBoundary
 from payments_sandbox.http.reading.contract import OperationSpec
-from payments_sandbox.services.ports import Ports, Principal
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Principal
 
 API_KEY = "sk_test_one"
 ORIGIN = "https://dashboard.example"
@@ -287,7 +288,7 @@ class Letters:
 _PLANS = {API_KEY: "default", "sk_test_gateway": "unknown", "sk_test_spent": "used-up"}
 
 
-def authenticate(_ports: Ports, key: str) -> Principal:
+def authenticate(_ports: Infrastructure, key: str) -> Principal:
     if key not in _PLANS:
         raise ApiKeyInvalid("The key in x-api-key is unknown or was revoked.")
     return Principal("acct_one", "key_one", _PLANS[key])
@@ -299,8 +300,13 @@ def make_app(
     **options: Any,
 ) -> AsgiBoundary:
     """The app of this contract; options: those of HttpOptions."""
-    # The HTTP layer itself uses these two of the ports, so it is given no others.
-    ports = cast("Ports", SimpleNamespace(limiter=Limiter(), randomness=Letters()))
+    # The HTTP layer itself uses the first two only; worlds are made of the others.
+    infrastructure = cast(
+        "Infrastructure",
+        SimpleNamespace(
+            limiter=Limiter(), randomness=Letters(), store=None, clock=None, ledger_secret=b"", group=None
+        ),
+    )
     defaults = HttpOptions(allowed_origins=[ORIGIN], body_bytes_max=BODY_BYTES_MAX)
     chosen = replace(defaults, **options)
 
@@ -308,7 +314,11 @@ def make_app(
         return handlers[operation.operation_id]
 
     return build_app(
-        deepcopy(contract), ports, authenticate=authenticate, find_handler=find_handler, options=chosen
+        deepcopy(contract),
+        infrastructure,
+        authenticate=authenticate,
+        find_handler=find_handler,
+        options=chosen,
     )
 
 

@@ -20,9 +20,11 @@ from payments_sandbox.domain.errors import StateConflict, StoreUnavailable
 from payments_sandbox.services.disputes.early_fraud_warnings import list_early_fraud_warnings
 from payments_sandbox.services.disputes.representations import render_dispute
 from payments_sandbox.services.events.events import list_events
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.ledger.transactions import get_transaction
-from payments_sandbox.services.ports import Ports, Store
+from payments_sandbox.services.ports import Store
+from payments_sandbox.services.world import plain_world
 from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     FRAUDULENT_NUMBER,
@@ -36,9 +38,9 @@ from tests.calls.disputes import (
     escalate,
     pass_time,
 )
-from tests.calls.payments import ACCOUNT, APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
+from tests.calls.payments import APPROVED_NUMBER, authorize, capture, card_with, id_of, refund
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, FrozenClock, make_infrastructure
 from tests.doubles.stores import FailingStore
 from tests.model.machines import dynamodb_tables, run_machine
 
@@ -85,7 +87,7 @@ class DisputeMachine(RuleBasedStateMachine):
         self.store = open_store()
         self.clock = FrozenClock()
         self.failing = FailingStore(self.store)
-        self.ports: Ports = make_ports(self.failing, self.clock)
+        self.infrastructure: Infrastructure = make_infrastructure(self.failing, self.clock)
         self.next_failure: Literal["before", "after"] | None = None
         self.keys = count(1)
         self.families: list[str] = []
@@ -104,24 +106,42 @@ class DisputeMachine(RuleBasedStateMachine):
     @rule(number=st.sampled_from(NUMBERS), amount=amounts)
     def pays(self, number: str, amount: int | None) -> None:
         key = self.fresh()
-        authorization_id = id_of(authorize(self.ports, key, amount=AMOUNT, card=card_with(number=number)))
+        authorization_id = id_of(
+            authorize(
+                plain_world(self.infrastructure, ACCOUNT), key, amount=AMOUNT, card=card_with(number=number)
+            )
+        )
         self.families.append(authorization_id)
-        self.attempt(lambda: capture(self.ports, authorization_id, key, amount=amount))
+        self.attempt(
+            lambda: capture(plain_world(self.infrastructure, ACCOUNT), authorization_id, key, amount=amount)
+        )
 
     @rule(which=whiches, amount=amounts)
     def captures(self, which: int, amount: int | None) -> None:
         authorization_id, key = self.family(which), self.fresh()
-        self.attempt(lambda: capture(self.ports, authorization_id, key, amount=amount))
+        self.attempt(
+            lambda: capture(plain_world(self.infrastructure, ACCOUNT), authorization_id, key, amount=amount)
+        )
 
     @rule(which=whiches, amount=amounts)
     def refunds(self, which: int, amount: int | None) -> None:
         authorization_id, key = self.family(which), self.fresh()
-        self.attempt(lambda: refund(self.ports, authorization_id, key, amount=amount))
+        self.attempt(
+            lambda: refund(plain_world(self.infrastructure, ACCOUNT), authorization_id, key, amount=amount)
+        )
 
     @rule(which=whiches, amount=amounts, inquiry=st.booleans())
     def disputes(self, which: int, amount: int | None, inquiry: bool) -> None:
         authorization_id, key = self.family(which), self.fresh()
-        self.attempt(lambda: dispute(self.ports, authorization_id, key, amount=amount, inquiry=inquiry))
+        self.attempt(
+            lambda: dispute(
+                plain_world(self.infrastructure, ACCOUNT),
+                authorization_id,
+                key,
+                amount=amount,
+                inquiry=inquiry,
+            )
+        )
 
     @rule(which=whiches, text=texts, submit=st.booleans())
     def answers(self, which: int, text: str, submit: bool) -> None:
@@ -150,7 +170,7 @@ class DisputeMachine(RuleBasedStateMachine):
 
     @rule(hours=hours)
     def time_passes(self, hours: int) -> None:
-        pass_time(self.ports, self.clock, ms=hours * 3_600_000)
+        pass_time(plain_world(self.infrastructure, ACCOUNT), self.clock, ms=hours * 3_600_000)
         # Keys are forgotten after 30 days; what would be repeated is then made anew.
         self.answered.clear()
 
@@ -158,11 +178,13 @@ class DisputeMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_money_adds_up(self) -> None:
-        disputes = [render_dispute(each) for each in all_disputes(self.ports)]
+        disputes = [render_dispute(each) for each in all_disputes(plain_world(self.infrastructure, ACCOUNT))]
         for authorization_id in self.families:
             members = [
                 render_transaction(entry)
-                for entry in get_transaction(self.ports, ACCOUNT, authorization_id).members
+                for entry in get_transaction(
+                    plain_world(self.infrastructure, ACCOUNT), authorization_id
+                ).members
             ]
             own = [each for each in disputes if each["authorization_id"] == authorization_id]
             check_balance(members)
@@ -179,10 +201,12 @@ class DisputeMachine(RuleBasedStateMachine):
     @invariant()
     def disputes_move_by_the_table_alone_and_tell_of_it(self) -> None:
         told: dict[str, list[str]] = {}
-        for event in list_events(self.ports, ACCOUNT, types=[], limit=500, cursor=None).items:
+        for event in list_events(
+            plain_world(self.infrastructure, ACCOUNT), types=[], limit=500, cursor=None
+        ).items:
             if event.type.startswith("dispute."):
                 told.setdefault(event.data["dispute_id"], []).append(event.type)
-        for each in all_disputes(self.ports):
+        for each in all_disputes(plain_world(self.infrastructure, ACCOUNT)):
             before = self.statuses.get(each.dispute_id)
             assert before is None or each.status in REACHABLE[before]
             self.statuses[each.dispute_id] = each.status
@@ -208,14 +232,17 @@ class DisputeMachine(RuleBasedStateMachine):
 
     def warnings(self, authorization_id: str) -> Any:
         return list_early_fraud_warnings(
-            self.ports, ACCOUNT, authorization_id=authorization_id, limit=10, cursor=None
+            plain_world(self.infrastructure, ACCOUNT),
+            authorization_id=authorization_id,
+            limit=10,
+            cursor=None,
         ).items
 
     def about_a_dispute(self, which: int, call: Callable[..., Any]) -> None:
-        known = all_disputes(self.ports)
+        known = all_disputes(plain_world(self.infrastructure, ACCOUNT))
         if known:
             dispute_id, key = known[which % len(known)].dispute_id, self.fresh()
-            self.attempt(lambda: call(self.ports, dispute_id, key))
+            self.attempt(lambda: call(self.infrastructure, dispute_id, key))
 
     def attempt(self, call: Callable[[], Any]) -> None:
         """Do it, unless the state refuses it; a request whose answer is lost is sent again."""

@@ -20,7 +20,7 @@ from tests.load.samples import ACCEPTED
 def sandbox(tmp_path: Path) -> Iterator[LocalSandbox]:
     sandbox = build_local(LocalSettings(db=str(tmp_path / "ledger.db")))
     yield sandbox
-    sandbox.ports.store.close()
+    sandbox.infrastructure.store.close()
 
 
 def authorize(sandbox: LocalSandbox, keys: Sequence[str]) -> list[httpx.Response]:
@@ -38,9 +38,9 @@ def authorize(sandbox: LocalSandbox, keys: Sequence[str]) -> list[httpx.Response
 
 def commits_of(sandbox: LocalSandbox) -> list[str]:
     """Every commit of the ledger from now on."""
-    assert isinstance(sandbox.ports.store, SqliteStore)
+    assert isinstance(sandbox.infrastructure.store, SqliteStore)
     commits: list[str] = []
-    trace = sandbox.ports.store._connection.set_trace_callback
+    trace = sandbox.infrastructure.store._connection.set_trace_callback
     trace(lambda statement: commits.append(statement) if statement == "COMMIT" else None)
     return commits
 
@@ -52,7 +52,7 @@ def test_authorizations_that_come_together_share_a_commit(sandbox: LocalSandbox)
     assert [answer.status_code for answer in answers] == [201] * 20
     ids = [answer.json()["transaction_id"] for answer in answers]
     assert len(set(ids)) == 20
-    assert None not in sandbox.ports.store.get(ids)
+    assert None not in sandbox.infrastructure.store.get(ids)
     assert len(commits) < 10
 
 

@@ -20,11 +20,12 @@ from payments_sandbox.services.accounts.accounts import (
     ensure_demo_account,
 )
 from payments_sandbox.services.accounts.controls import get_controls
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.simulation import faults
+from payments_sandbox.services.world import plain_world
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_infrastructure
 from tests.integration.http_contract import Response, ask
 
 Json = dict[str, Any]
@@ -41,10 +42,12 @@ class Sandbox:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.ports: Ports = make_ports(self.store)
-        ensure_demo_account(self.ports)
+        self.infrastructure: Infrastructure = make_infrastructure(self.store)
+        ensure_demo_account(self.infrastructure)
         options = HttpOptions(contract_is_valid=True)
-        self.app: ASGIApp = build_app(CONTRACT, self.ports, authenticate=authenticate, options=options)
+        self.app: ASGIApp = build_app(
+            CONTRACT, self.infrastructure, authenticate=authenticate, options=options
+        )
         self.cuts = 0
 
     def send(
@@ -211,22 +214,22 @@ def test_an_ordinary_account_reads_no_controls(sandbox: Sandbox, monkeypatch: py
 
 def test_requests_at_the_same_time_are_each_counted_once(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "ledger.db")
-    ports = make_ports(store)
-    ensure_demo_account(ports)
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503", count=5)])
+    infrastructure = make_infrastructure(store)
+    ensure_demo_account(infrastructure)
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503", count=5)])
     struck: list[object] = []
 
     def request() -> None:
         for _ in range(5):
-            controls = get_controls(ports, DEMO_ACCOUNT)
-            struck.append(faults.next_fault(ports, DEMO_ACCOUNT, controls, "get_card"))
+            controls = get_controls(infrastructure, DEMO_ACCOUNT)
+            struck.append(faults.next_fault(plain_world(infrastructure, DEMO_ACCOUNT), controls, "get_card"))
 
     threads = [Thread(target=request) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (active,) = faults.get_rules(ports, DEMO_ACCOUNT)
+    (active,) = faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT))
     store.close()
     assert (active.seen, active.fired) == (20, 5)
     assert len([fault for fault in struck if fault is not None]) == 5

@@ -17,7 +17,7 @@ from payments_sandbox.http.operations.call import Call, Handler, OperationResult
 from payments_sandbox.http.pipeline.app import build_app
 from payments_sandbox.http.pipeline.lazy_handlers import LazyHandler
 from payments_sandbox.http.reading.contract import ContractError, OperationSpec
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_infrastructure
 from tests.integration.http_contract import (
     AUTHORIZE,
     CARD,
@@ -269,7 +269,10 @@ def test_an_operation_without_a_handler_fails_the_build_and_not_a_request() -> N
     paths = {"/v1/wealth": {"get": {"operationId": "get_wealth", "tags": ["system"], "responses": {}}}}
     with pytest.raises(ContractError, match="the operation get_wealth has no handler"):
         build_app(
-            {**CONTRACT, "paths": paths}, make_ports(), authenticate=authenticate, find_handler=load_handler
+            {**CONTRACT, "paths": paths},
+            make_infrastructure(),
+            authenticate=authenticate,
+            find_handler=load_handler,
         )
 
 

@@ -35,9 +35,10 @@ from payments_sandbox.services.ports import DUE_KEY, Index, Record, Store
 from payments_sandbox.services.settlement.settlement_records import read_lines
 from payments_sandbox.services.settlement.settlements import list_settlements, settle_on_demand
 from payments_sandbox.services.time.scheduled_work import do_scheduled_work
+from payments_sandbox.services.world import plain_world
 from tests.calls.payments import OPERATION_KINDS, authorize, card_with, operate
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, LEDGER_SECRET, FrozenClock, make_infrastructure
 from tests.doubles.stores import FailingStore
 from tests.model.ledger import Entry, Family, ModelLedger, Refused, Request
 from tests.model.machines import dynamodb_tables, run_machine
@@ -87,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock = FrozenClock()
         self.store = open_store()
         self.failing = FailingStore(self.store)
-        self.ports = make_ports(self.failing, self.clock)
+        self.infrastructure = make_infrastructure(self.failing, self.clock)
         self.next_failure: Literal["before", "after"] | None = None
         self.model = ModelLedger()
         self.ids: dict[Entry, str] = {}
@@ -230,7 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 continue
             if record.id not in roots:
                 continue  # of an earlier history in the same ledger
-            do_scheduled_work(self.ports, record)
+            do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
             (after,) = self.store.get([record.id])
             assert after is not None
             entry = self.model.expire(roots[record.id].family)
@@ -239,14 +240,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ids[entry] = made.id
             self.first_responses[made.id] = render_transaction(as_created(made))
             # Done again, it changes nothing.
-            do_scheduled_work(self.ports, record)
+            do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
             assert self.store.get([record.id]) == [after]
 
     def settles_a_day(self, record: Record) -> None:
         """What one entry's being due brings about: its whole day is settled, as of the day's end."""
         moment = record.due_at
         assert moment is not None
-        do_scheduled_work(self.ports, record)
+        do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
         for entry in self.model.unsettled(record.account_id):
             if entry.day_ends <= moment:
                 entry.settled_at = moment
@@ -257,7 +258,9 @@ class LedgerMachine(RuleBasedStateMachine):
         owner, now = self.accounts[account], self.clock.now_ms()
         waiting = self.model.unsettled(owner)
         up_to = waiting[-share].created_at if waiting and share is not None else None
-        made = settle_on_demand(self.ports, owner, up_to=up_to, discrepancies=["missing_line"])
+        made = settle_on_demand(
+            plain_world(self.infrastructure, owner), up_to=up_to, discrepancies=["missing_line"]
+        )
         taken = [entry for entry in waiting if up_to is None or entry.created_at <= up_to]
         assert sum(settlement.count for settlement in made) == len(taken)
         for entry in taken:
@@ -314,7 +317,7 @@ class LedgerMachine(RuleBasedStateMachine):
         transaction_id = self.ids[family.entries[-1]] if stranger else "cap_unknown"
         account = self.other(family.account)
         with pytest.raises(TransactionNotFound):
-            get_transaction(self.ports, account, transaction_id)
+            get_transaction(plain_world(self.infrastructure, account), transaction_id)
 
     # --- what always holds ---
 
@@ -325,7 +328,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if root.kind != "authorization":
                 continue
             family = root.family
-            found = get_transaction(self.ports, family.account, self.ids[root])
+            found = get_transaction(plain_world(self.infrastructure, family.account), self.ids[root])
             members = [render_transaction(member) for member in found.members]
             assert [member["transaction_id"] for member in members] == [
                 self.ids[entry] for entry in family.entries
@@ -355,9 +358,11 @@ class LedgerMachine(RuleBasedStateMachine):
             settled = {self.ids[entry]: entry for entry in self.model.entries if entry.settled_at is not None}
             settled = {name: entry for name, entry in settled.items() if entry.account == account}
             lines: list[str] = []
-            for settlement in list_settlements(self.ports, account, limit=100, cursor=None).items:
+            for settlement in list_settlements(
+                plain_world(self.infrastructure, account), limit=100, cursor=None
+            ).items:
                 assert settlement.completed
-                held = read_lines(self.ports, settlement)
+                held = read_lines(plain_world(self.infrastructure, ACCOUNT), settlement)
                 lines += [line.transaction_id for line in held]
                 owed = 0
                 for line in held:
@@ -440,8 +445,8 @@ class LedgerMachine(RuleBasedStateMachine):
         try:
             if attempt.kind == "authorization":
                 card = card_with(number=fields.pop("number"))
-                return authorize(self.ports, attempt.key, card=card, **fields)
-            return operate(self.ports, attempt.kind, key=attempt.key, **fields)
+                return authorize(plain_world(self.infrastructure, ACCOUNT), attempt.key, card=card, **fields)
+            return operate(plain_world(self.infrastructure, ACCOUNT), attempt.kind, key=attempt.key, **fields)
         except SandboxError as error:
             return error
 
@@ -461,7 +466,9 @@ class LedgerMachine(RuleBasedStateMachine):
         found: list[str] = []
         cursor = None
         while True:
-            page = list_transactions(self.ports, account, wanted, limit=limit, cursor=cursor)
+            page = list_transactions(
+                plain_world(self.infrastructure, account), wanted, limit=limit, cursor=cursor
+            )
             found += [entry.record.id for entry in page.items]
             cursor = page.next_cursor
             if cursor is None:

@@ -20,7 +20,8 @@ from payments_sandbox.adapters.dynamodb.client import create_client
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.adapters.dynamodb.table import create_table
 from payments_sandbox.adapters.sqlite.store import SqliteStore
-from payments_sandbox.services.ports import Index, Limits, Ports, Record, Store
+from payments_sandbox.services.infrastructure import Infrastructure, Limits
+from payments_sandbox.services.ports import Index, Record, Store
 from payments_sandbox.services.settlement.settlement_records import (
     LINES,
     SETTLEMENT,
@@ -28,10 +29,11 @@ from payments_sandbox.services.settlement.settlement_records import (
     settlement_of,
 )
 from payments_sandbox.services.settlement.settlements import settle_on_demand
+from payments_sandbox.services.world import plain_world
 from payments_sandbox.workers.settlement import SettlementTasks
-from tests.calls.payments import ACCOUNT, authorize, capture, card_with, id_of, refund, void
+from tests.calls.payments import authorize, capture, card_with, id_of, refund, void
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, NOW_MS, FrozenClock, make_infrastructure
 from tests.doubles.stores import DyingStore, Killed
 from tests.virtual_time.scheduled_work import do_everything_due
 
@@ -47,36 +49,54 @@ SMALL_SETS = Limits(settlement_lines_per_record=3, settlement_line_records_max=2
 """So that a few entries take several writes, and several settlements."""
 
 
-def trade(ports: Ports, *, days: int = 2) -> None:
+def trade(infrastructure: Infrastructure, *, days: int = 2) -> None:
     """Days of three currencies, with refunds, a declined one, and what is not settled at all."""
-    clock = ports.clock
+    clock = infrastructure.clock
     assert isinstance(clock, FrozenClock)
     for day in range(days):
         for currency, payments in (("EUR", 7), ("JPY", 2), ("KWD", 1)):
             for number in range(payments):
                 key = f"{day}/{currency}/{number}"
                 card = card_with(number=BRANDS[number % 3])
-                paid = id_of(authorize(ports, key, amount=1000 + number, currency=currency, card=card))
-                capture(ports, paid, key, amount=900)
+                paid = id_of(
+                    authorize(
+                        plain_world(infrastructure, ACCOUNT),
+                        key,
+                        amount=1000 + number,
+                        currency=currency,
+                        card=card,
+                    )
+                )
+                capture(plain_world(infrastructure, ACCOUNT), paid, key, amount=900)
                 clock.advance(ms=1)
                 if number % 3 == 1:
-                    refund(ports, paid, key, amount=100)
-                    refund(ports, paid, key + "/no", amount=100, simulate="lost_card")
-        void(ports, id_of(authorize(ports, f"{day}/void")), f"{day}/void")
+                    refund(plain_world(infrastructure, ACCOUNT), paid, key, amount=100)
+                    refund(
+                        plain_world(infrastructure, ACCOUNT),
+                        paid,
+                        key + "/no",
+                        amount=100,
+                        simulate="lost_card",
+                    )
+        void(
+            plain_world(infrastructure, ACCOUNT),
+            id_of(authorize(plain_world(infrastructure, ACCOUNT), f"{day}/void")),
+            f"{day}/void",
+        )
         clock.advance(days=1)
 
 
-def by_due_work(ports: Ports) -> None:
-    do_everything_due(ports, ACCOUNT)
+def by_due_work(infrastructure: Infrastructure) -> None:
+    do_everything_due(infrastructure, ACCOUNT)
 
 
-def by_request(ports: Ports) -> None:
-    settle_on_demand(ports, ACCOUNT, up_to=None, discrepancies=["missing_line"])
+def by_request(infrastructure: Infrastructure) -> None:
+    settle_on_demand(plain_world(infrastructure, ACCOUNT), up_to=None, discrepancies=["missing_line"])
 
 
-def by_tasks(ports: Ports) -> None:
+def by_tasks(infrastructure: Infrastructure) -> None:
     """What the state machine does, without it."""
-    tasks = SettlementTasks(ports)
+    tasks = SettlementTasks(infrastructure)
 
     def run(**event: Any) -> dict[str, Any]:
         return tasks.run(event, lambda: 900_000)
@@ -147,14 +167,14 @@ class Ground:
     clock: FrozenClock
     fresh: Callable[[], Store]
 
-    def ports(self, store: Store) -> Ports:
-        return make_ports(store, self.clock, SMALL_SETS)
+    def infrastructure(self, store: Store) -> Infrastructure:
+        return make_infrastructure(store, self.clock, SMALL_SETS)
 
 
-def undisturbed(ground: Ground, drive: Callable[[Ports], None]) -> tuple[Ledger, int]:
+def undisturbed(ground: Ground, drive: Callable[[Infrastructure], None]) -> tuple[Ledger, int]:
     """What the ledger holds after a run that nothing disturbs, and how many writes that takes."""
     store = DyingStore(ground.fresh(), 0, before=True)
-    drive(ground.ports(store))
+    drive(ground.infrastructure(store))
     ledger = everything_in(store)
     store.close()
     check(ledger)
@@ -163,12 +183,12 @@ def undisturbed(ground: Ground, drive: Callable[[Ports], None]) -> tuple[Ledger,
 
 
 def killed_and_started_again(
-    ground: Ground, drive: Callable[[Ports], None], nth: int, *, before: bool
+    ground: Ground, drive: Callable[[Infrastructure], None], nth: int, *, before: bool
 ) -> Ledger:
     inner = ground.fresh()
     with pytest.raises(Killed):
-        drive(ground.ports(DyingStore(inner, nth, before=before)))
-    drive(ground.ports(inner))
+        drive(ground.infrastructure(DyingStore(inner, nth, before=before)))
+    drive(ground.infrastructure(inner))
     ledger = everything_in(inner)
     inner.close()
     return ledger
@@ -184,7 +204,7 @@ def differences(one: Ledger, other: Ledger) -> list[str]:
 def memory_ground() -> Iterator[Ground]:
     clock = FrozenClock(NOW_MS)
     traded = MemoryStore()
-    trade(make_ports(traded, clock, SMALL_SETS))
+    trade(make_infrastructure(traded, clock, SMALL_SETS))
 
     def fresh() -> Store:
         store = MemoryStore()
@@ -199,7 +219,7 @@ def sqlite_ground(folder: Path) -> Iterator[Ground]:
     clock = FrozenClock(NOW_MS)
     template = folder / "template.db"
     traded = SqliteStore(template)
-    trade(make_ports(traded, clock, SMALL_SETS))
+    trade(make_infrastructure(traded, clock, SMALL_SETS))
     traded.close()
     files = iter(range(1_000_000))
 
@@ -218,7 +238,7 @@ def dynamodb_ground() -> Iterator[Ground]:
         clock = FrozenClock(NOW_MS)
         template = MemoryStore()
         # One day is enough for several writes, and moto takes its time for each.
-        trade(make_ports(template, clock, SMALL_SETS), days=1)
+        trade(make_infrastructure(template, clock, SMALL_SETS), days=1)
 
         names: list[str] = []
 
@@ -238,7 +258,7 @@ def dynamodb_ground() -> Iterator[Ground]:
 
 
 @pytest.mark.parametrize("drive", DRIVES)
-def test_killed_at_any_write_and_started_again_in_memory(drive: Callable[[Ports], None]) -> None:
+def test_killed_at_any_write_and_started_again_in_memory(drive: Callable[[Infrastructure], None]) -> None:
     with memory_ground() as ground:
         expected, writes = undisturbed(ground, drive)
         assert writes >= 14
@@ -249,7 +269,7 @@ def test_killed_at_any_write_and_started_again_in_memory(drive: Callable[[Ports]
 
 
 @pytest.mark.parametrize("drive", DRIVES)
-def test_killed_twice_and_started_again(drive: Callable[[Ports], None]) -> None:
+def test_killed_twice_and_started_again(drive: Callable[[Infrastructure], None]) -> None:
     """Every pair of points: the second run dies too, somewhere in what the first left over."""
     with memory_ground() as ground:
         expected, writes = undisturbed(ground, drive)
@@ -257,17 +277,17 @@ def test_killed_twice_and_started_again(drive: Callable[[Ports], None]) -> None:
             for second in range(1, writes - first + 2):
                 inner = ground.fresh()
                 with pytest.raises(Killed):
-                    drive(ground.ports(DyingStore(inner, first, before=False)))
+                    drive(ground.infrastructure(DyingStore(inner, first, before=False)))
                 dying = DyingStore(inner, second, before=True)
                 try:
-                    drive(ground.ports(dying))
+                    drive(ground.infrastructure(dying))
                 except Killed:
-                    drive(ground.ports(inner))
+                    drive(ground.infrastructure(inner))
                 assert differences(everything_in(inner), expected) == [], (first, second)
 
 
 @pytest.mark.parametrize("drive", DRIVES)
-def test_every_way_to_go_on_with_what_another_way_began(drive: Callable[[Ports], None]) -> None:
+def test_every_way_to_go_on_with_what_another_way_began(drive: Callable[[Infrastructure], None]) -> None:
     """Whatever began it, whoever finds it settles each entry exactly once."""
     with memory_ground() as ground:
         _, writes = undisturbed(ground, drive)
@@ -275,14 +295,14 @@ def test_every_way_to_go_on_with_what_another_way_began(drive: Callable[[Ports],
             for nth in range(1, writes + 1):
                 inner = ground.fresh()
                 with pytest.raises(Killed):
-                    drive(ground.ports(DyingStore(inner, nth, before=False)))
-                other(ground.ports(inner))
+                    drive(ground.infrastructure(DyingStore(inner, nth, before=False)))
+                other(ground.infrastructure(inner))
                 check(everything_in(inner))
 
 
 @pytest.mark.parametrize("drive", DRIVES)
 def test_killed_at_any_write_and_started_again_on_sqlite(
-    tmp_path: Path, drive: Callable[[Ports], None]
+    tmp_path: Path, drive: Callable[[Infrastructure], None]
 ) -> None:
     with sqlite_ground(tmp_path) as ground:
         expected, writes = undisturbed(ground, drive)
@@ -294,7 +314,7 @@ def test_killed_at_any_write_and_started_again_on_sqlite(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("drive", [by_due_work, by_tasks])
-def test_killed_and_started_again_on_dynamodb(drive: Callable[[Ports], None]) -> None:
+def test_killed_and_started_again_on_dynamodb(drive: Callable[[Infrastructure], None]) -> None:
     """At the first writes and the last: every other point is the same code on the same port."""
     with dynamodb_ground() as ground:
         expected, writes = undisturbed(ground, drive)

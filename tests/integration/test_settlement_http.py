@@ -1,4 +1,4 @@
-"""The operations of settlement over HTTP, on the fast path and on plain Connexion: JSON, CSV, and what is refused."""
+"""The operations of settlement over HTTP: JSON, CSV, and what is refused."""
 
 import csv
 import io
@@ -18,11 +18,12 @@ from payments_sandbox.services.accounts.accounts import (
     authenticate,
     ensure_demo_account,
 )
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.world import plain_world
 from tests.calls.payments import authorize, capture, card_with, id_of, refund
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_infrastructure
 from tests.doubles.stores import DyingStore, Killed
 from tests.integration.http_contract import Response, ask
 from tests.virtual_time.scheduled_work import do_everything_due
@@ -36,16 +37,16 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def ports(clock: FrozenClock) -> Ports:
-    ports = make_ports(MemoryStore(), clock)
-    ensure_demo_account(ports)
-    return ports
+def infrastructure(clock: FrozenClock) -> Infrastructure:
+    infrastructure = make_infrastructure(MemoryStore(), clock)
+    ensure_demo_account(infrastructure)
+    return infrastructure
 
 
 @pytest.fixture
-def app(ports: Ports) -> ASGIApp:
+def app(infrastructure: Infrastructure) -> ASGIApp:
     options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
-    return build_app(CONTRACT, ports, authenticate=authenticate, options=options)
+    return build_app(CONTRACT, infrastructure, authenticate=authenticate, options=options)
 
 
 def call(app: ASGIApp, method: str, path: str, body: Json | None = None, query: str = "") -> Response:
@@ -56,7 +57,7 @@ def call(app: ASGIApp, method: str, path: str, body: Json | None = None, query: 
     return ask(app, method, path, headers=headers, body=raw, query=query.encode())
 
 
-def trade(ports: Ports, clock: FrozenClock) -> None:
+def trade(infrastructure: Infrastructure, clock: FrozenClock) -> None:
     """Two payments, one with a reference that a CSV has to quote, and a refund."""
     for key, number, reference in (
         ("a", "4242424242424242", 'order "7", part 1\nof 2'),
@@ -64,11 +65,18 @@ def trade(ports: Ports, clock: FrozenClock) -> None:
     ):
         card = card_with(number=number)
         paid = id_of(
-            authorize(ports, key, account=DEMO_ACCOUNT, card=card, merchant_reference=reference, amount=5000)
+            authorize(
+                plain_world(infrastructure, DEMO_ACCOUNT),
+                key,
+                account=DEMO_ACCOUNT,
+                card=card,
+                merchant_reference=reference,
+                amount=5000,
+            )
         )
-        capture(ports, paid, key, account=DEMO_ACCOUNT)
+        capture(plain_world(infrastructure, DEMO_ACCOUNT), paid, key, account=DEMO_ACCOUNT)
         clock.advance(ms=1000)
-        refund(ports, paid, key, account=DEMO_ACCOUNT, amount=1500)
+        refund(plain_world(infrastructure, DEMO_ACCOUNT), paid, key, account=DEMO_ACCOUNT, amount=1500)
         clock.advance(ms=1000)
 
 
@@ -80,9 +88,9 @@ def settle(app: ASGIApp, **body: Any) -> list[Json]:
 
 
 def test_the_csv_adds_up_to_the_payout_and_says_what_the_json_says(
-    app: ASGIApp, ports: Ports, clock: FrozenClock
+    app: ASGIApp, infrastructure: Infrastructure, clock: FrozenClock
 ) -> None:
-    trade(ports, clock)
+    trade(infrastructure, clock)
     (settlement,) = settle(app)
     path = f"/v1/settlements/{settlement['settlement_id']}"
     assert call(app, "GET", path).json == settlement
@@ -116,9 +124,9 @@ def test_the_csv_adds_up_to_the_payout_and_says_what_the_json_says(
 
 
 def test_the_answer_sheet_explains_the_difference_between_report_and_payout(
-    app: ASGIApp, ports: Ports, clock: FrozenClock
+    app: ASGIApp, infrastructure: Infrastructure, clock: FrozenClock
 ) -> None:
-    trade(ports, clock)
+    trade(infrastructure, clock)
     kinds = ["wrong_amount", "missing_line", "late_fee", "doubled_line"]
     (settlement,) = settle(app, discrepancies=kinds)
     path = f"/v1/settlements/{settlement['settlement_id']}/report"
@@ -141,9 +149,9 @@ def test_the_answer_sheet_explains_the_difference_between_report_and_payout(
 
 
 def test_a_report_without_discrepancies_has_an_empty_answer_sheet(
-    app: ASGIApp, ports: Ports, clock: FrozenClock
+    app: ASGIApp, infrastructure: Infrastructure, clock: FrozenClock
 ) -> None:
-    trade(ports, clock)
+    trade(infrastructure, clock)
     (settlement,) = settle(app)
     answers = call(app, "GET", f"/v1/settlements/{settlement['settlement_id']}/report/answers").json
     assert answers["discrepancies"] == []
@@ -156,10 +164,12 @@ def test_a_settlement_that_is_not_the_accounts_is_not_found(app: ASGIApp, path: 
     assert (answer.status, answer.code) == (404, "settlement_not_found")
 
 
-def test_a_report_of_what_is_under_way_is_refused(app: ASGIApp, ports: Ports, clock: FrozenClock) -> None:
-    trade(ports, clock)
+def test_a_report_of_what_is_under_way_is_refused(
+    app: ASGIApp, infrastructure: Infrastructure, clock: FrozenClock
+) -> None:
+    trade(infrastructure, clock)
     clock.at_ms = parse_timestamp("2026-11-24T00:00:00Z")
-    dying = make_ports(DyingStore(ports.store, 1, before=False), clock)
+    dying = make_infrastructure(DyingStore(infrastructure.store, 1, before=False), clock)
     with pytest.raises(Killed):
         do_everything_due(dying, DEMO_ACCOUNT)
     (begun,) = call(app, "GET", "/v1/settlements").json["data"]
@@ -190,7 +200,9 @@ def test_the_format_of_a_report_is_json_or_csv(app: ASGIApp) -> None:
     assert (answer.status, [pointer for pointer, _ in answer.faults]) == (400, ["query:format"])
 
 
-def test_the_end_of_the_day_is_changed_and_followed(app: ASGIApp, ports: Ports, clock: FrozenClock) -> None:
+def test_the_end_of_the_day_is_changed_and_followed(
+    app: ASGIApp, infrastructure: Infrastructure, clock: FrozenClock
+) -> None:
     assert call(app, "GET", "/v1/settlement-schedule").json == {
         "cutoff": "00:00",
         "next_settlement_at": "2026-11-24T00:00:00.000Z",
@@ -210,6 +222,6 @@ def test_the_end_of_the_day_is_changed_and_followed(app: ASGIApp, ports: Ports, 
     paid = ask(app, "POST", "/v1/authorize", headers=headers, body=json.dumps(body).encode()).json
     taken = {"authorization_id": paid["transaction_id"]}
     captured = ask(app, "POST", "/v1/capture", headers=headers, body=json.dumps(taken).encode()).json
-    (record,) = ports.store.get([captured["transaction_id"]])
+    (record,) = infrastructure.store.get([captured["transaction_id"]])
     assert record is not None
     assert record.due_at == parse_timestamp("2026-11-23T17:30:00Z")

@@ -32,13 +32,14 @@ from payments_sandbox.services.accounts.accounts import create_account
 from payments_sandbox.services.accounts.controls import change_controls
 
 # Whole, before the entry points import it with parts left out, which would stay so for the other tests of this process.
-from payments_sandbox.services.ports import Limits, Ports
+from payments_sandbox.services.infrastructure import Infrastructure, Limits
 from payments_sandbox.services.settlement.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlement.settlements import list_settlements
+from payments_sandbox.services.world import plain_world
 from payments_sandbox.workers import settlement as worker
 from payments_sandbox.workers.settlement import SettlementTasks
 from tests.calls.payments import authorize, capture, id_of
-from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, LEDGER_SECRET, FrozenClock, make_infrastructure
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ class Context:
 class Machine:
     """The state machine, the function, and the table behind it."""
 
-    ports: Ports
+    infrastructure: Infrastructure
     clock: FrozenClock
     function: Callable[[Json, Any], Json]
     states: Any
@@ -113,17 +114,21 @@ class Machine:
             time.sleep(0.02)
 
     def pay(self, account: str, key: str, **fields: Any) -> str:
-        authorization_id = id_of(authorize(self.ports, key, account=account, **fields))
-        return id_of(capture(self.ports, authorization_id, key, account=account))
+        authorization_id = id_of(
+            authorize(plain_world(self.infrastructure, ACCOUNT), key, account=account, **fields)
+        )
+        return id_of(
+            capture(plain_world(self.infrastructure, ACCOUNT), authorization_id, key, account=account)
+        )
 
     def settled(self, account: str) -> list[Settlement]:
-        return list(list_settlements(self.ports, account, limit=100, cursor=None).items)
+        return list(list_settlements(plain_world(self.infrastructure, account), limit=100, cursor=None).items)
 
     def entries_settled(self, account: str) -> list[str]:
         return sorted(
             line.transaction_id
             for settlement in self.settled(account)
-            for line in read_lines(self.ports, settlement)
+            for line in read_lines(plain_world(self.infrastructure, ACCOUNT), settlement)
         )
 
     def tasks_of(self, account: str) -> list[str]:
@@ -152,7 +157,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         )["stateMachineArn"]
         waits: list[float] = []
         machine = Machine(
-            ports=make_ports(DynamoDbStore(client, name), clock),
+            infrastructure=make_infrastructure(DynamoDbStore(client, name), clock),
             clock=clock,
             function=entry_point.build_handler(settings),
             states=states,
@@ -166,7 +171,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         )
         monkeypatch.setattr(f"{parser}.common.retry.retrier_decl.time", SimpleNamespace(sleep=waits.append))
         yield machine
-        machine.ports.store.close()
+        machine.infrastructure.store.close()
 
 
 def test_an_execution_settles_every_account_that_is_due(machine: Machine) -> None:
@@ -198,9 +203,11 @@ def test_an_execution_with_nothing_to_do_asks_once_and_ends(machine: Machine) ->
 
 
 def test_days_and_accounts_whose_time_is_ahead_are_settled_by_their_own_clock(machine: Machine) -> None:
-    account, _ = create_account(machine.ports, name=None)
+    account, _ = create_account(machine.infrastructure, name=None)
     ahead = account.account_id
-    change_controls(machine.ports, ahead, lambda controls: replace(controls, clock_offset_ms=3 * DAY_MS))
+    change_controls(
+        machine.infrastructure, ahead, lambda controls: replace(controls, clock_offset_ms=3 * DAY_MS)
+    )
     behind = machine.pay("acct_real", "a")
     first = machine.pay(ahead, "a")
     machine.clock.advance(ms=15 * HOUR_MS)
@@ -300,7 +307,7 @@ def test_an_execution_that_cannot_tell_what_is_due_fails_and_says_why(machine: M
 def test_an_account_that_takes_longer_than_an_invocation_is_gone_on_with(
     machine: Machine,
 ) -> None:
-    tasks = SettlementTasks(replace(machine.ports, limits=Limits(settlement_lines_per_record=2)))
+    tasks = SettlementTasks(replace(machine.infrastructure, limits=Limits(settlement_lines_per_record=2)))
     machine.function = lambda event, context: tasks.run(event, context.get_remaining_time_in_millis)
     captured = sorted(machine.pay("acct_one", f"p-{number}") for number in range(9))
     machine.clock.advance(days=1)
@@ -313,7 +320,7 @@ def test_an_account_that_takes_longer_than_an_invocation_is_gone_on_with(
 
 
 def test_accounts_are_collected_in_rounds(machine: Machine) -> None:
-    tasks = SettlementTasks(machine.ports, accounts_per_round=2)
+    tasks = SettlementTasks(machine.infrastructure, accounts_per_round=2)
     machine.function = lambda event, context: tasks.run(event, context.get_remaining_time_in_millis)
     accounts = [f"acct_{number}" for number in range(5)]
     captured = {account: machine.pay(account, "a") for account in accounts}

@@ -20,7 +20,7 @@ from payments_sandbox.services.accounts.accounts import (
 )
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_infrastructure
 from tests.integration.http_contract import Response, ask
 
 Json = dict[str, Any]
@@ -68,10 +68,10 @@ class Api:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        ports = make_ports(self.store)
-        ensure_demo_account(ports)
+        infrastructure = make_infrastructure(self.store)
+        ensure_demo_account(infrastructure)
         options = HttpOptions(contract_is_valid=True)
-        self._app = build_app(CONTRACT, ports, authenticate=authenticate, options=options)
+        self._app = build_app(CONTRACT, infrastructure, authenticate=authenticate, options=options)
 
     def send(self, method: str, path: str, body: bytes, **headers: str) -> Response:
         known = {"x-api-key": DEMO_API_KEY, "content-type": "application/json", "x-idempotency-key": "one"}

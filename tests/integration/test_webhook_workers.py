@@ -37,16 +37,18 @@ from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import MINUTE_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
 from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.accounts.controls import account_ports
+from payments_sandbox.services.accounts.controls import world_of
 from payments_sandbox.services.events.events import EVENT_PREFIX
-from payments_sandbox.services.ports import Index, Ports
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Index
 from payments_sandbox.services.simulation.snapshots import fork_snapshot, restore_snapshot, take_snapshot
 from payments_sandbox.services.webhooks.webhook_deliveries import list_deliveries
 from payments_sandbox.services.webhooks.webhook_delivery_records import Delivery
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint, get_endpoint
+from payments_sandbox.services.world import plain_world
 from payments_sandbox.workers.deliver import HELD_BACK_FIRST_S
-from tests.calls.payments import ACCOUNT, DECLINED_NUMBER, authorize, card_with
-from tests.doubles.ports import LEDGER_SECRET, FrozenClock, make_ports
+from tests.calls.payments import DECLINED_NUMBER, authorize, card_with
+from tests.doubles.ports import ACCOUNT, LEDGER_SECRET, FrozenClock, make_infrastructure
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -114,7 +116,7 @@ class Cloud:
     """What the stack deploys, as far as webhooks go, and the mappings between it."""
 
     clock: FrozenClock
-    ports: Ports
+    infrastructure: Infrastructure
     table: str
     sqs: "SQSClient"
     queue_url: str
@@ -126,7 +128,7 @@ class Cloud:
 
     def endpoint(self, url: str, **fields: Any) -> tuple[str, Any]:
         """An endpoint's id, and what its receiver verifies with."""
-        endpoint, secret = create_endpoint(self.ports, ACCOUNT, url=url, **fields)
+        endpoint, secret = create_endpoint(plain_world(self.infrastructure, ACCOUNT), url=url, **fields)
         return endpoint.endpoint_id, Webhook(secret, clock=lambda: self.clock.at_ms // 1000)
 
     def stream(self) -> list[dict[str, Any]]:
@@ -206,7 +208,7 @@ class Cloud:
 
     @property
     def deliveries(self) -> list[Delivery]:
-        return list(list_deliveries(self.ports, ACCOUNT, limit=100, cursor=None).items)
+        return list(list_deliveries(plain_world(self.infrastructure, ACCOUNT), limit=100, cursor=None).items)
 
 
 # Nothing to receive, nothing under way, nothing delayed.
@@ -294,7 +296,7 @@ def deploy(
     store = DynamoDbStore(dynamodb, "Ledger", feed_shards=2)
     return Cloud(
         clock=clock,
-        ports=replace(make_ports(store, clock), secret_box=secret_box),
+        infrastructure=replace(make_infrastructure(store, clock), secret_box=secret_box),
         table="Ledger",
         sqs=sqs,
         queue_url=queue_url,
@@ -338,7 +340,7 @@ def test_an_authorization_arrives_as_a_webhook_that_its_receiver_can_verify(
 ) -> None:
     cloud = deploy(process, raw_delivery=raw_delivery)
     _, webhook = cloud.endpoint(receiver.url)
-    entry = authorize(cloud.ports, amount=1234).entry.record
+    entry = authorize(plain_world(cloud.infrastructure, ACCOUNT), amount=1234).entry.record
     assert cloud.run_relay() == {"batchItemFailures": []}
     assert cloud.message_counts() == (1, 0, 0)
     assert cloud.run_deliver() == []
@@ -355,7 +357,7 @@ def test_an_authorization_arrives_as_a_webhook_that_its_receiver_can_verify(
 
 def test_nothing_of_the_payment_lies_in_the_queue(cloud: Cloud, receiver: Receiver) -> None:
     cloud.endpoint(receiver.url)
-    entry = authorize(cloud.ports).entry.record
+    entry = authorize(plain_world(cloud.infrastructure, ACCOUNT)).entry.record
     cloud.run_relay()
     (message,) = cloud.sqs.receive_message(QueueUrl=cloud.queue_url, MessageAttributeNames=["All"])[
         "Messages"
@@ -370,7 +372,7 @@ def test_a_subscription_can_choose_by_event_type(process: pytest.MonkeyPatch, re
     cloud = deploy(process, filter_policy={"type": ["payment.authorization_declined"]})
     _, webhook = cloud.endpoint(receiver.url)
     for key, card in (("approved", card_with()), ("declined", card_with(number=DECLINED_NUMBER))):
-        authorize(cloud.ports, key, card=card)
+        authorize(plain_world(cloud.infrastructure, ACCOUNT), key, card=card)
     cloud.run_relay()
     cloud.run_deliver()
     (request,) = receiver.requests
@@ -379,7 +381,10 @@ def test_a_subscription_can_choose_by_event_type(process: pytest.MonkeyPatch, re
 
 def test_a_stream_that_is_handed_over_again_delivers_nothing_twice(cloud: Cloud, receiver: Receiver) -> None:
     cloud.endpoint(receiver.url)
-    entry_ids = {authorize(cloud.ports, f"key-{number}").entry.record.id for number in range(3)}
+    entry_ids = {
+        authorize(plain_world(cloud.infrastructure, ACCOUNT), f"key-{number}").entry.record.id
+        for number in range(3)
+    }
     for _ in range(3):
         # What the deliveries write is on the stream too by the second time.
         assert cloud.run_relay() == {"batchItemFailures": []}
@@ -392,7 +397,7 @@ def test_a_stream_that_is_handed_over_again_delivers_nothing_twice(cloud: Cloud,
 def test_more_entries_than_a_publish_call_takes_all_arrive(cloud: Cloud, receiver: Receiver) -> None:
     cloud.endpoint(receiver.url)
     for number in range(23):
-        authorize(cloud.ports, f"key-{number}")
+        authorize(plain_world(cloud.infrastructure, ACCOUNT), f"key-{number}")
     cloud.run_relay()
     assert cloud.message_counts() == (23, 0, 0)
     while cloud.message_counts() != EMPTY:
@@ -405,7 +410,7 @@ def test_a_near_retry_waits_in_the_queue_and_arrives_under_the_same_id(
 ) -> None:
     _, webhook = cloud.endpoint(receiver.url)
     receiver.answers = [(503, {"retry-after": "42"})]
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
     assert cloud.run_deliver() == []
     assert cloud.message_counts() == (0, 0, 1)
@@ -425,7 +430,7 @@ def test_a_near_retry_waits_in_the_queue_and_arrives_under_the_same_id(
 def test_a_far_retry_is_found_by_the_sweeper(cloud: Cloud, receiver: Receiver) -> None:
     _, webhook = cloud.endpoint(receiver.url)
     receiver.answers = [(500, {})] * 3
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
     cloud.run_deliver()
     for _ in range(2):
@@ -452,11 +457,11 @@ def test_a_receiver_that_is_gone_is_told_of_to_the_others(cloud: Cloud, receiver
     gone, _ = cloud.endpoint(receiver.url, events=["payment.*"])
     _, webhook = cloud.endpoint(receiver.url + "&other", events=["webhook_endpoint.disabled"])
     receiver.answers = [(410, {})]
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
     assert cloud.run_deliver() == []
     assert cloud.message_counts() == EMPTY
-    assert get_endpoint(cloud.ports, ACCOUNT, gone).disabled_reason == "gone"
+    assert get_endpoint(plain_world(cloud.infrastructure, ACCOUNT), gone).disabled_reason == "gone"
 
     cloud.run_relay()
     while cloud.message_counts() != EMPTY:
@@ -468,7 +473,7 @@ def test_a_receiver_that_is_gone_is_told_of_to_the_others(cloud: Cloud, receiver
 
 def test_a_malformed_message_ends_in_the_dead_letter_queue(cloud: Cloud, receiver: Receiver) -> None:
     cloud.endpoint(receiver.url)
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.send("no message of ours")
     cloud.run_relay()
     assert len(cloud.run_deliver()) == 1
@@ -488,7 +493,7 @@ def test_a_message_that_the_ledger_fails_is_held_back_and_then_done(
     cloud: Cloud, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.endpoint(receiver.url)
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
 
     def unavailable(*_arguments: Any, **_options: Any) -> Any:
@@ -510,7 +515,7 @@ def test_what_a_function_left_undone_is_found_by_the_sweeper(
     cloud: Cloud, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, webhook = cloud.endpoint(receiver.url)
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
     with monkeypatch.context() as hurried:
         # Time to plan, and none to attempt.
@@ -531,7 +536,7 @@ def test_the_deployed_function_refuses_receivers_on_its_own_machine(
 ) -> None:
     cloud = deploy(process, loopback=False)
     cloud.endpoint(receiver.url)
-    authorize(cloud.ports)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT))
     cloud.run_relay()
     assert cloud.run_deliver() == []
     assert receiver.requests == []
@@ -573,10 +578,12 @@ def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(
     cloud: Cloud, receiver: Receiver
 ) -> None:
     _, webhook = cloud.endpoint(receiver.url)
-    authorize(cloud.ports, "before")
-    snapshot = asyncio.run(take_snapshot(cloud.ports, ACCOUNT, name=None))
-    account, _ = asyncio.run(fork_snapshot(cloud.ports, ACCOUNT, snapshot.snapshot_id, name=None))
-    fork = account_ports(cloud.ports, account.account_id)
+    authorize(plain_world(cloud.infrastructure, ACCOUNT), "before")
+    snapshot = asyncio.run(take_snapshot(plain_world(cloud.infrastructure, ACCOUNT), name=None))
+    account, _ = asyncio.run(
+        fork_snapshot(plain_world(cloud.infrastructure, ACCOUNT), snapshot.snapshot_id, name=None)
+    )
+    fork = world_of(cloud.infrastructure, account.account_id)
     made = authorize(fork, "after", account=account.account_id).entry.record
     receiver.answers += [(500, {}), (500, {}), (500, {})]
     cloud.run_relay()
@@ -597,8 +604,8 @@ def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(
     assert len(receiver.requests) == 5
     pending = [
         each.state
-        for ports, whose in ((cloud.ports, ACCOUNT), (fork, account.account_id))
-        for each in list_deliveries(ports, whose, limit=10, cursor=None).items
+        for world in (plain_world(cloud.infrastructure, ACCOUNT), fork)
+        for each in list_deliveries(world, limit=10, cursor=None).items
     ]
     assert pending == ["succeeded", "succeeded"]
 
@@ -606,15 +613,15 @@ def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(
 def test_what_was_still_to_be_delivered_in_a_world_that_was_left_is_not(
     cloud: Cloud, receiver: Receiver
 ) -> None:
-    ensure_demo_account(cloud.ports)
-    create_endpoint(cloud.ports, DEMO_ACCOUNT, url=receiver.url)
-    snapshot = asyncio.run(take_snapshot(cloud.ports, DEMO_ACCOUNT, name=None))
-    authorize(cloud.ports, "left", account=DEMO_ACCOUNT)
+    ensure_demo_account(cloud.infrastructure)
+    create_endpoint(plain_world(cloud.infrastructure, DEMO_ACCOUNT), url=receiver.url)
+    snapshot = asyncio.run(take_snapshot(plain_world(cloud.infrastructure, DEMO_ACCOUNT), name=None))
+    authorize(plain_world(cloud.infrastructure, ACCOUNT), "left", account=DEMO_ACCOUNT)
     receiver.answers += [(500, {})]
     cloud.run_relay()
     cloud.run_deliver()
     assert len(receiver.requests) == 1
-    asyncio.run(restore_snapshot(cloud.ports, DEMO_ACCOUNT, snapshot.snapshot_id))
+    asyncio.run(restore_snapshot(plain_world(cloud.infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id))
     cloud.clock.advance(days=8)
     for _ in range(2):
         cloud.run_sweep()
@@ -622,4 +629,4 @@ def test_what_was_still_to_be_delivered_in_a_world_that_was_left_is_not(
         while cloud.message_counts()[0]:
             cloud.run_deliver()
     assert len(receiver.requests) == 1
-    assert cloud.ports.store.page(Index.DUE, DEMO_ACCOUNT).records == []
+    assert cloud.infrastructure.store.page(Index.DUE, DEMO_ACCOUNT).records == []

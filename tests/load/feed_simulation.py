@@ -11,8 +11,9 @@ from typing import Final
 
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.ports import Index
+from payments_sandbox.services.world import plain_world
 from tests.calls.payments import authorize
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, FrozenClock, make_infrastructure
 from tests.load.write_units import MeteredStore
 
 PARTITION_WRITES_MAX: Final = 1_000
@@ -39,13 +40,13 @@ def simulate(rate: int = RATE, seconds: int = SECONDS, shards: Mapping[Index, in
     """Authorize so many times a second, and look at each second. Ids follow from keys, so every run gives the same."""
     clock = FrozenClock()
     store = MeteredStore(shards)
-    ports = make_ports(store, clock)
+    infrastructure = make_infrastructure(store, clock)
     peaks: Counter[Index] = Counter()
     partitions: dict[Index, set[str]] = {index: set() for index in Index}
     for second in range(seconds):
         store.forget()
         for number in range(rate):
-            authorize(ports, f"simulated-{second}-{number}")
+            authorize(plain_world(infrastructure, ACCOUNT), f"simulated-{second}-{number}")
         clock.advance(ms=SECOND_MS)
         for (index, partition), writes in store.by_partition.items():
             peaks[index] = max(peaks[index], writes)

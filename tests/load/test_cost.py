@@ -12,19 +12,21 @@ import yaml
 
 from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 from payments_sandbox.services.events.events import event_of
-from payments_sandbox.services.ports import Index, Ports, Record, Update
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Index, Record, Update
 from payments_sandbox.services.settlement.settlements import settle_on_demand
 from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
 from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint
+from payments_sandbox.services.world import plain_world
 from stacks.components import webhooks
 from stacks.cost import prices, work
 from stacks.cost.document import BUDGET_DOLLARS, PATH, PAYMENTS_PER_DAY, render
 from stacks.cost.model import busy_month, due_index_rate_max, idle_month, quiet_month, scale
 from stacks.cost.work import LedgerWork
 from stacks.settings import StackSettings
-from tests.calls.payments import ACCOUNT, authorize, capture, id_of, refund
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.calls.payments import authorize, capture, id_of, refund
+from tests.doubles.ports import ACCOUNT, FrozenClock, make_infrastructure
 from tests.doubles.receivers import Script
 from tests.load.cost_document import simulated
 from tests.load.feed_simulation import PARTITION_WRITES_MAX, RATE, SHARDS, Peaks, simulate
@@ -72,7 +74,7 @@ class Shop:
     def __init__(self) -> None:
         self.store = MeteredStore(SHARDS)
         self.clock = FrozenClock()
-        self.ports: Ports = make_ports(self.store, self.clock)
+        self.infrastructure: Infrastructure = make_infrastructure(self.store, self.clock)
 
     def measure(self, act: Callable[[], Any]) -> LedgerWork:
         self.clock.advance(ms=1)
@@ -82,8 +84,8 @@ class Shop:
         return LedgerWork(units[TABLE], units["feed"], units["card"], units["due"], self.store.reads)
 
     def deliver(self, record: Record) -> None:
-        (delivery_id,) = plan_deliveries(self.ports, event_of(record))
-        delivery = asyncio.run(attempt_delivery(self.ports, Script(), delivery_id))
+        (delivery_id,) = plan_deliveries(plain_world(self.infrastructure, ACCOUNT), event_of(record))
+        delivery = asyncio.run(attempt_delivery(self.infrastructure, Script(), delivery_id))
         assert delivery is not None
         assert delivery.state == "succeeded"
 
@@ -100,7 +102,7 @@ def _fits(measured: LedgerWork, assumed: LedgerWork) -> bool:
 
 def test_an_authorization_is_one_write_of_at_most_a_kilobyte_and_four_units() -> None:
     shop = Shop()
-    measured = shop.measure(lambda: authorize(shop.ports))
+    measured = shop.measure(lambda: authorize(plain_world(shop.infrastructure, ACCOUNT)))
     assert measured == work.AUTHORIZE
     assert measured.writes == 4
     assert shop.store.largest_bytes <= 1024 * work.AUTHORIZATION_KB
@@ -108,15 +110,21 @@ def test_an_authorization_is_one_write_of_at_most_a_kilobyte_and_four_units() ->
 
 def test_a_capture_and_a_refund_ask_for_no_more_than_is_assumed() -> None:
     shop = Shop()
-    authorized = authorize(shop.ports)
-    assert _fits(shop.measure(lambda: capture(shop.ports, id_of(authorized))), work.CAPTURE)
-    assert _fits(shop.measure(lambda: refund(shop.ports, id_of(authorized))), work.REFUND)
+    authorized = authorize(plain_world(shop.infrastructure, ACCOUNT))
+    assert _fits(
+        shop.measure(lambda: capture(plain_world(shop.infrastructure, ACCOUNT), id_of(authorized))),
+        work.CAPTURE,
+    )
+    assert _fits(
+        shop.measure(lambda: refund(plain_world(shop.infrastructure, ACCOUNT), id_of(authorized))),
+        work.REFUND,
+    )
 
 
 def test_a_delivery_asks_for_no_more_than_is_assumed() -> None:
     shop = Shop()
-    create_endpoint(shop.ports, ACCOUNT, url="https://shop.example/hook")
-    record = authorize(shop.ports).entry.record
+    create_endpoint(plain_world(shop.infrastructure, ACCOUNT), url="https://shop.example/hook")
+    record = authorize(plain_world(shop.infrastructure, ACCOUNT)).entry.record
     assert _fits(shop.measure(lambda: shop.deliver(record)), work.DELIVERY)
     assert shop.store.largest_bytes <= 1024 * work.DELIVERY_KB
 
@@ -124,9 +132,15 @@ def test_a_delivery_asks_for_no_more_than_is_assumed() -> None:
 def test_settling_ten_captures_asks_for_no_more_than_is_assumed_of_ten() -> None:
     shop = Shop()
     for number in range(10):
-        capture(shop.ports, id_of(authorize(shop.ports, f"authorize-{number}")), f"capture-{number}")
+        capture(
+            plain_world(shop.infrastructure, ACCOUNT),
+            id_of(authorize(plain_world(shop.infrastructure, ACCOUNT), f"authorize-{number}")),
+            f"capture-{number}",
+        )
     measured = shop.measure(
-        lambda: settle_on_demand(shop.ports, ACCOUNT, up_to=shop.clock.now_ms(), discrepancies=())
+        lambda: settle_on_demand(
+            plain_world(shop.infrastructure, ACCOUNT), up_to=shop.clock.now_ms(), discrepancies=()
+        )
     )
     each = work.SETTLE
     ten = LedgerWork(

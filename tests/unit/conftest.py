@@ -1,10 +1,11 @@
-"""What most unit tests stand on: an empty ledger in memory, a clock that stands still, and the ports over both."""
+"""What most unit tests stand on: an empty ledger in memory, a clock that stands still, and the infrastructure over both."""
 
 import pytest
 
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.world import World, plain_world
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, FrozenClock, make_infrastructure
 
 
 @pytest.fixture
@@ -18,5 +19,11 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def ports(store: MemoryStore, clock: FrozenClock) -> Ports:
-    return make_ports(store, clock)
+def infrastructure(store: MemoryStore, clock: FrozenClock) -> Infrastructure:
+    return make_infrastructure(store, clock)
+
+
+@pytest.fixture
+def world(infrastructure: Infrastructure) -> World:
+    """The world of `ACCOUNT`."""
+    return plain_world(infrastructure, ACCOUNT)

@@ -22,13 +22,15 @@ from payments_sandbox.services.accounts.accounts import (
     ensure_demo_account,
 )
 from payments_sandbox.services.events.events import EVENT_PREFIX, Event, event_of, list_events
-from payments_sandbox.services.ports import Index, Ports, Record
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Index, Record
 from payments_sandbox.services.settlement.settlements import settle_on_demand
 from payments_sandbox.services.time.scheduled_work import do_scheduled_work
 from payments_sandbox.services.webhooks.receiver_grader import make_test_event
 from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
 from payments_sandbox.services.webhooks.webhook_deliveries import get_delivery, plan_deliveries, plan_test
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint
+from payments_sandbox.services.world import plain_world
 from tests.calls.disputes import (
     FAILING_REFUND_NUMBER,
     INQUIRY_NUMBER,
@@ -41,7 +43,6 @@ from tests.calls.disputes import (
     dispute,
 )
 from tests.calls.payments import (
-    ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     DECLINED_NUMBER,
     authorize,
@@ -54,7 +55,7 @@ from tests.calls.payments import (
 )
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import ACCOUNT, make_infrastructure
 from tests.doubles.receivers import Script
 from tests.e2e.infra.contract import Contract
 from tests.each_case import each_case
@@ -176,66 +177,99 @@ def _references(node: Any) -> Iterator[str]:
 # --- the events ------------------------------------------------------------------------------------------------------
 
 
-def everything_that_happens(ports: Ports) -> list[Event]:
+def everything_that_happens(infrastructure: Infrastructure) -> list[Event]:
     """An account's life with an event of every type, as the services make them."""
-    approved = id_of(authorize(ports, "a", merchant_reference="order-1", metadata={"cart": "c-77"}))
-    bare = id_of(authorize(ports, "b", card=card_with(cvc=None, holder_name=None)))
-    authorize(ports, "c", card=card_with(number=DECLINED_NUMBER))
-    increment(ports, approved)
-    increment(ports, approved, "i-declined", simulate="do_not_honor")
-    capture(ports, approved, "c-part", amount=100, metadata={"part": "1"})
-    capture(ports, approved, "c-final", final=True)
-    failing = id_of(authorize(ports, "d", card=card_with(number=CAPTURE_DECLINED_NUMBER)))
-    capture(ports, failing)
-    refund(ports, approved, amount=50)
-    refund(ports, approved, "r-declined", simulate="response_code=91")
-    void(ports, bare)
-    settle_on_demand(ports, ACCOUNT, up_to=None, discrepancies=[])
-    lapsing = _record(ports, id_of(authorize(ports, "e")))
-    do_scheduled_work(ports, lapsing)
-    disputes_happen(ports)
-    refunds_take_their_time(ports)
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
-    first = event_of(_record(ports, approved))
-    for delivery_id, status in zip(plan_deliveries(ports, first), [410], strict=True):
-        asyncio.run(attempt_delivery(ports, Script(status), delivery_id))
-    page = list_events(ports, ACCOUNT, types=[], limit=100, cursor=None)
-    return [*page.items, make_test_event(ports, ACCOUNT, endpoint.endpoint_id)]
+    approved = id_of(
+        authorize(
+            plain_world(infrastructure, ACCOUNT), "a", merchant_reference="order-1", metadata={"cart": "c-77"}
+        )
+    )
+    bare = id_of(
+        authorize(plain_world(infrastructure, ACCOUNT), "b", card=card_with(cvc=None, holder_name=None))
+    )
+    authorize(plain_world(infrastructure, ACCOUNT), "c", card=card_with(number=DECLINED_NUMBER))
+    increment(plain_world(infrastructure, ACCOUNT), approved)
+    increment(plain_world(infrastructure, ACCOUNT), approved, "i-declined", simulate="do_not_honor")
+    capture(plain_world(infrastructure, ACCOUNT), approved, "c-part", amount=100, metadata={"part": "1"})
+    capture(plain_world(infrastructure, ACCOUNT), approved, "c-final", final=True)
+    failing = id_of(
+        authorize(plain_world(infrastructure, ACCOUNT), "d", card=card_with(number=CAPTURE_DECLINED_NUMBER))
+    )
+    capture(plain_world(infrastructure, ACCOUNT), failing)
+    refund(plain_world(infrastructure, ACCOUNT), approved, amount=50)
+    refund(plain_world(infrastructure, ACCOUNT), approved, "r-declined", simulate="response_code=91")
+    void(plain_world(infrastructure, ACCOUNT), bare)
+    settle_on_demand(plain_world(infrastructure, ACCOUNT), up_to=None, discrepancies=[])
+    lapsing = _record(infrastructure, id_of(authorize(plain_world(infrastructure, ACCOUNT), "e")))
+    do_scheduled_work(plain_world(infrastructure, ACCOUNT), lapsing)
+    disputes_happen(infrastructure)
+    refunds_take_their_time(infrastructure)
+    endpoint, _ = create_endpoint(plain_world(infrastructure, ACCOUNT), url="https://shop.example/hook")
+    first = event_of(_record(infrastructure, approved))
+    for delivery_id, status in zip(
+        plan_deliveries(plain_world(infrastructure, ACCOUNT), first), [410], strict=True
+    ):
+        asyncio.run(attempt_delivery(infrastructure, Script(status), delivery_id))
+    page = list_events(plain_world(infrastructure, ACCOUNT), types=[], limit=100, cursor=None)
+    return [*page.items, make_test_event(plain_world(infrastructure, ACCOUNT), endpoint.endpoint_id)]
 
 
-def disputes_happen(ports: Ports) -> None:
+def disputes_happen(infrastructure: Infrastructure) -> None:
     """Won, lost, escalated, closed by a refund; answered and not; on a card of each kind of network."""
-    won = dispute(ports, captured(ports, "f"), "d-won", amount=600).dispute.dispute_id
-    answer(ports, won, "draft", "e-draft", submit=False, shipping_carrier="Postbote")
-    answer(ports, won)
-    do_scheduled_work(ports, _record(ports, won))
-    accept(ports, dispute(ports, captured(ports, "g", number="378282246310005"), "d-lost").dispute.dispute_id)
-    inquired = captured(ports, "h", number=INQUIRY_NUMBER)
-    (inquiry,) = all_disputes(ports, authorization_id=inquired)
-    answer(ports, inquiry.dispute_id, "losing_evidence", "e-inquiry")
-    do_scheduled_work(ports, _record(ports, inquiry.dispute_id))
-    refunded = captured(ports, "i", number=WARNING_NUMBER)
-    dispute(ports, refunded, "d-closed", inquiry=True, reason="general")
-    refund(ports, refunded, "r-closing")
+    won = dispute(
+        plain_world(infrastructure, ACCOUNT),
+        captured(plain_world(infrastructure, ACCOUNT), "f"),
+        "d-won",
+        amount=600,
+    ).dispute.dispute_id
+    answer(
+        plain_world(infrastructure, ACCOUNT),
+        won,
+        "draft",
+        "e-draft",
+        submit=False,
+        shipping_carrier="Postbote",
+    )
+    answer(plain_world(infrastructure, ACCOUNT), won)
+    do_scheduled_work(plain_world(infrastructure, ACCOUNT), _record(infrastructure, won))
+    accept(
+        plain_world(infrastructure, ACCOUNT),
+        dispute(
+            plain_world(infrastructure, ACCOUNT),
+            captured(plain_world(infrastructure, ACCOUNT), "g", number="378282246310005"),
+            "d-lost",
+        ).dispute.dispute_id,
+    )
+    inquired = captured(plain_world(infrastructure, ACCOUNT), "h", number=INQUIRY_NUMBER)
+    (inquiry,) = all_disputes(plain_world(infrastructure, ACCOUNT), authorization_id=inquired)
+    answer(plain_world(infrastructure, ACCOUNT), inquiry.dispute_id, "losing_evidence", "e-inquiry")
+    do_scheduled_work(plain_world(infrastructure, ACCOUNT), _record(infrastructure, inquiry.dispute_id))
+    refunded = captured(plain_world(infrastructure, ACCOUNT), "i", number=WARNING_NUMBER)
+    dispute(plain_world(infrastructure, ACCOUNT), refunded, "d-closed", inquiry=True, reason="general")
+    refund(plain_world(infrastructure, ACCOUNT), refunded, "r-closing")
 
 
-def refunds_take_their_time(ports: Ports) -> None:
+def refunds_take_their_time(infrastructure: Infrastructure) -> None:
     for number in (PENDING_REFUND_NUMBER, FAILING_REFUND_NUMBER):
-        refund(ports, captured(ports, number, number=number), f"r-{number}")
-    for timer in ports.store.page(Index.DUE, ACCOUNT).records:
+        refund(
+            plain_world(infrastructure, ACCOUNT),
+            captured(plain_world(infrastructure, ACCOUNT), number, number=number),
+            f"r-{number}",
+        )
+    for timer in infrastructure.store.page(Index.DUE, ACCOUNT).records:
         if timer.kind == "refund_timer":
-            do_scheduled_work(ports, timer)
+            do_scheduled_work(plain_world(infrastructure, ACCOUNT), timer)
 
 
-def _record(ports: Ports, record_id: str) -> Record:
-    (record,) = ports.store.get([record_id])
+def _record(infrastructure: Infrastructure, record_id: str) -> Record:
+    (record,) = infrastructure.store.get([record_id])
     assert record is not None
     return record
 
 
 @pytest.fixture(scope="module")
 def events() -> list[Event]:
-    return everything_that_happens(make_ports())
+    return everything_that_happens(make_infrastructure())
 
 
 def test_every_type_of_event_happens(events: list[Event]) -> None:
@@ -251,11 +285,11 @@ def test_every_event_is_valid_against_the_schema_of_its_type_and_has_nothing_tha
 
 
 def test_what_is_delivered_is_valid_as_it_is_read_from_the_wire(events: list[Event]) -> None:
-    ports = make_ports()
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
+    infrastructure = make_infrastructure()
+    endpoint, _ = create_endpoint(plain_world(infrastructure, ACCOUNT), url="https://shop.example/hook")
     for event in events:
-        planned = plan_test(ports, ACCOUNT, endpoint.endpoint_id, event)
-        payload = json.loads(get_delivery(ports, ACCOUNT, planned.delivery_id).body)
+        planned = plan_test(plain_world(infrastructure, ACCOUNT), endpoint.endpoint_id, event)
+        payload = json.loads(get_delivery(plain_world(infrastructure, ACCOUNT), planned.delivery_id).body)
         assert faults(payload, event.type) == []
 
 
@@ -363,10 +397,10 @@ class Largest:
 
     def __init__(self) -> None:
         self.store = MemoryStore()
-        self.ports = make_ports(self.store)
-        ensure_demo_account(self.ports)
+        self.infrastructure = make_infrastructure(self.store)
+        ensure_demo_account(self.infrastructure)
         options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
-        self.app = build_app(CONTRACT, self.ports, authenticate=authenticate, options=options)
+        self.app = build_app(CONTRACT, self.infrastructure, authenticate=authenticate, options=options)
 
     def post(self, path: str, body: Json, **headers: str) -> str:
         """Post a body that is filled up to the last byte that is taken; answers the id of what it made."""
@@ -387,10 +421,12 @@ class Largest:
         return transaction_id
 
     def payload_bytes(self, transaction_id: str) -> int:
-        event = event_of(_record(self.ports, transaction_id))
+        event = event_of(_record(self.infrastructure, transaction_id))
         assert event.id == EVENT_PREFIX + transaction_id
-        endpoint, _ = create_endpoint(self.ports, "acct_demo", url="https://shop.example/hook")
-        planned = plan_test(self.ports, "acct_demo", endpoint.endpoint_id, event)
+        endpoint, _ = create_endpoint(
+            plain_world(self.infrastructure, "acct_demo"), url="https://shop.example/hook"
+        )
+        planned = plan_test(plain_world(self.infrastructure, "acct_demo"), endpoint.endpoint_id, event)
         assert faults(event.payload, event.type) == []
         return len(planned.body.encode())
 
@@ -421,28 +457,40 @@ def test_the_payload_of_the_largest_request_that_is_taken_stays_under_20_kb() ->
 
 
 def test_the_payload_about_the_longest_url_stays_under_20_kb() -> None:
-    ports = make_ports()
+    infrastructure = make_infrastructure()
     url = "https://shop.example/?" + "a" * (2048 - len("https://shop.example/?"))
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url=url)
-    event = event_of(authorize(ports).entry.record)
-    asyncio.run(attempt_delivery(ports, Script(410), plan_deliveries(ports, event)[0]))
-    (disabled,) = list_events(ports, ACCOUNT, types=["webhook_endpoint.disabled"], limit=1, cursor=None).items
+    endpoint, _ = create_endpoint(plain_world(infrastructure, ACCOUNT), url=url)
+    event = event_of(authorize(plain_world(infrastructure, ACCOUNT)).entry.record)
+    asyncio.run(
+        attempt_delivery(
+            infrastructure, Script(410), plan_deliveries(plain_world(infrastructure, ACCOUNT), event)[0]
+        )
+    )
+    (disabled,) = list_events(
+        plain_world(infrastructure, ACCOUNT), types=["webhook_endpoint.disabled"], limit=1, cursor=None
+    ).items
     assert disabled.data["url"] == url
     assert len(json.dumps(disabled.payload)) < PAYLOAD_BYTES_MAX
     assert endpoint.url == url
 
 
 def test_the_payload_about_a_dispute_with_the_most_evidence_stays_under_20_kb() -> None:
-    ports = make_ports()
+    infrastructure = make_infrastructure()
     evidence = CONTRACT["components"]["schemas"]["DisputeEvidence"]["properties"]
     # Of all characters, those that JSON escapes take the most bytes.
     texts = {name: "\x01" * field["maxLength"] for name, field in evidence.items()}
-    dispute_id = dispute(ports, captured(ports)).dispute.dispute_id
+    dispute_id = dispute(
+        plain_world(infrastructure, ACCOUNT), captured(plain_world(infrastructure, ACCOUNT))
+    ).dispute.dispute_id
     for name, text in texts.items():
-        answer(ports, dispute_id, None, f"e-{name}", submit=False, **{name: text})
-    page = list_events(ports, ACCOUNT, types=["dispute.updated"], limit=100, cursor=None)
+        answer(
+            plain_world(infrastructure, ACCOUNT), dispute_id, None, f"e-{name}", submit=False, **{name: text}
+        )
+    page = list_events(
+        plain_world(infrastructure, ACCOUNT), types=["dispute.updated"], limit=100, cursor=None
+    )
     largest = max(page.items, key=lambda event: len(event.data["evidence"]))
     assert set(largest.data["evidence"]) == set(evidence)
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/hook")
-    planned = plan_test(ports, ACCOUNT, endpoint.endpoint_id, largest)
+    endpoint, _ = create_endpoint(plain_world(infrastructure, ACCOUNT), url="https://shop.example/hook")
+    planned = plan_test(plain_world(infrastructure, ACCOUNT), endpoint.endpoint_id, largest)
     assert 14_000 < len(planned.body.encode()) < PAYLOAD_BYTES_MAX

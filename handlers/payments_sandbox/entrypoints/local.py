@@ -86,7 +86,7 @@ def serve(settings: LocalSettings, *, reset: bool = False) -> None:
         try:
             _run(settings, listener, sandbox)
         finally:
-            sandbox.ports.store.close()
+            sandbox.infrastructure.store.close()
         _logger.info("stopped")
 
 

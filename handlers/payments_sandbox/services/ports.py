@@ -1,12 +1,11 @@
-"""What the services need from the outside world, as Protocols; `handlers/payments_sandbox/bootstrap.py` supplies them.
+"""What the services need from the outside world, as Protocols; `bootstrap.py` supplies them, `infrastructure.py` gathers them.
 
 The store is a ledger of records with four operations and no queries beyond three indexes, so that an adapter is a page
 or two and both homes behave alike: `contracts/store/` is the suite that every adapter passes.
 """
 
-import hmac
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -380,90 +379,3 @@ class MessagePacker(Protocol):
     def unpack(self, octets: bytes) -> Message:
         """The message that was packed. Raises ValueError for what is none."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one record, atomic write or read of a larger task holds."""
-
-    settlement_lines_per_record: int = WRITES_MAX - 2
-    """With the settlement and the lines' own record, as many entries as one atomic write takes."""
-    settlement_line_records_max: int = IDS_MAX
-    """As many as one read of the ledger fetches."""
-    snapshot_records_max: int = 10_000
-    """How many records a snapshot can hold: what can be copied while a request waits."""
-    snapshot_chunk_bytes_max: int = 250_000
-    """How much JSON a chunk holds, unless a single record is larger."""
-    snapshot_writes: int = WRITES_MAX
-    """How many records of a snapshot one atomic write copies."""
-    world_page: int = 500
-    """How many records one read of an account's world fetches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """All ports, as the services receive them.
-
-    clock: the account's time, where the ports are an account's (`services/accounts/controls.py`); otherwise real time.
-    real_clock: real time, where `clock` is not; see `wall_clock`.
-    ledger_secret: key of every HMAC that turns a card number, or an idempotency key, into an id.
-    request_budget_s: how long a request may work at what it was asked for before it has to answer.
-    cutoff_minutes: when the account's day ends, in minutes after midnight UTC (`domain/settlement.py`).
-    cache_lag_ms: for how long other processes may go on trusting what their `PrincipalCache` remembers.
-    group: where inserts share commits; None where each is committed by itself, in `store`.
-    sender: posts to receivers, where a request may wait for one.
-    public_url: where clients reach the API, without a slash at the end.
-    loopback_webhooks: whether receivers on this machine, and plain http to them, are allowed.
-    key_registry: None where no gateway has to know keys.
-    demo_api_key: makes the demo account at its first use; empty where there is none, or where the start makes it.
-    packer: packs network messages, where they are shown.
-    namespace: what ids and chance are derived from in place of the account's id; empty for the account's id itself.
-    scope: of the account's world (`services/ledger/scopes.py`); empty for an ordinary one.
-    seeded: ids that chance would give follow from what they identify, and only published test cards are taken.
-    unscoped: the store, where `store` is that of a scope; see `ledger`.
-    """
-
-    store: Store
-    clock: Clock
-    randomness: Randomness
-    limiter: RateLimiter
-    principals: PrincipalCache
-    ledger_secret: bytes = field(repr=False)
-    secret_box: SecretBox = field(default=None)  # type: ignore[assignment]
-    group: GroupCommit | None = None
-    sender: Sender | None = None
-    loopback_webhooks: bool = False
-    public_url: str = ""
-    real_clock: Clock | None = None
-    cutoff_minutes: int = 0
-    cache_lag_ms: int = 0
-    request_budget_s: int = 50
-    limits: Limits = Limits()
-    key_registry: ApiKeyRegistry | None = None
-    demo_api_key: str = field(default="", repr=False)
-    packer: MessagePacker = field(default=None)  # type: ignore[assignment]
-    namespace: str = ""
-    scope: str = ""
-    seeded: bool = False
-    unscoped: Store | None = None
-
-    @property
-    def wall_clock(self) -> Clock:
-        """Real time, whatever an account's clock says: for signatures, API keys, and what lives outside the ledger."""
-        return self.real_clock or self.clock
-
-    @property
-    def ledger(self) -> Store:
-        """The store as it is, whatever an account's scope: for what lies between accounts and worlds."""
-        return self.unscoped or self.store
-
-    def owner(self, account_id: str) -> str:
-        """What the ids of this account's world are derived from: every `identify_...` of a service is given this."""
-        return self.namespace or account_id
-
-    def token(self, length: int, *what: str) -> str:
-        """A random token for an id of the account's world; in a seeded one it follows from what it identifies."""
-        if not self.seeded:
-            return self.randomness.token(length)
-        digest = hmac.digest(self.ledger_secret, "\0".join(("token", *what)).encode(), "sha256")
-        return digest.hex()[:length]

@@ -21,14 +21,16 @@ from typing import Any, Final, Protocol
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import SECOND_MS
-from payments_sandbox.services.accounts.controls import account_ports
+from payments_sandbox.services.accounts.controls import world_of
 from payments_sandbox.services.events.events import event_of, is_event
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.scopes import own_record, stored_id
-from payments_sandbox.services.ports import Ports, Record, Sender
+from payments_sandbox.services.ports import Record, Sender
 from payments_sandbox.services.webhooks.webhook_attempts import LEASE_MS, attempt_delivery
 from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
 from payments_sandbox.services.webhooks.webhook_delivery_records import PENDING, Delivery, delivery_of
 from payments_sandbox.services.webhooks.webhook_endpoints import list_records, wants
+from payments_sandbox.services.world import World
 from payments_sandbox.workers.relay import BatchResponse
 
 _logger = logging.getLogger("sandbox.webhooks")
@@ -85,7 +87,7 @@ class OutOfTime(Exception):
 
 
 async def deliver_batch(
-    ports: Ports,
+    infrastructure: Infrastructure,
     sender: Sender,
     queue: DeliveryQueue,
     records: Sequence[Mapping[str, Any]],
@@ -98,7 +100,7 @@ async def deliver_batch(
     records: `Records` of Lambda's SQS event. remaining_ms: how long the invocation may still take.
     Source: AWS Lambda developer guide, "Implementing partial batch responses" for SQS.
     """
-    batch = _Batch(ports, sender, queue, remaining_ms, attempts_max)
+    batch = _Batch(infrastructure, sender, queue, remaining_ms, attempts_max)
     outcomes = await asyncio.gather(*map(batch.handle, records), return_exceptions=True)
     failed = [
         (record, outcome)
@@ -156,13 +158,13 @@ class _Batch:
 
     def __init__(
         self,
-        ports: Ports,
+        infrastructure: Infrastructure,
         sender: Sender,
         queue: DeliveryQueue,
         remaining_ms: Callable[[], int],
         attempts_max: int,
     ) -> None:
-        self._ports = ports
+        self._infrastructure = infrastructure
         self._sender = sender
         self._queue = queue
         self._remaining_ms = remaining_ms
@@ -170,7 +172,7 @@ class _Batch:
         # Planning reads an index with all the store's readers, so two at a time would only wait for each other.
         self._planning = asyncio.Lock()
         self._endpoints: dict[str, Sequence[Record]] = {}
-        self._accounts: dict[str, Ports] = {}
+        self._accounts: dict[str, World] = {}
         self.attempt_count = 0
 
     async def handle(self, record: Mapping[str, Any]) -> None:
@@ -196,24 +198,24 @@ class _Batch:
         # Most accounts have no endpoint, and a load test makes thousands of entries a second: ask once per account and
         # batch, and read no entry that nobody wants to hear of.
         account_id = message.account_id
-        ports = self._ports_of(account_id)
+        world = self._world_of(account_id)
         if account_id not in self._endpoints:
-            self._endpoints[account_id] = list_records(ports, account_id)
+            self._endpoints[account_id] = list_records(world)
         endpoints = self._endpoints[account_id]
         if not any(wants(endpoint, message.type) for endpoint in endpoints):
             return []
-        (entry,) = self._ports.store.get([message.entry_id])
+        (entry,) = self._infrastructure.store.get([message.entry_id])
         if entry is None or entry.account_id != account_id or not is_event(entry):
             raise MalformedMessage("the account has no entry of this id that is an event")
-        own = own_record(ports, entry)
+        own = own_record(world, entry)
         # The account may have left the world in which it happened.
-        planned = [] if own is None else plan_deliveries(ports, event_of(own), endpoints)
-        return [stored_id(ports, delivery_id) for delivery_id in planned]
+        planned = [] if own is None else plan_deliveries(world, event_of(own), endpoints)
+        return [stored_id(world, delivery_id) for delivery_id in planned]
 
-    def _ports_of(self, account_id: str) -> Ports:
-        """The account's ports, asked for once per batch."""
+    def _world_of(self, account_id: str) -> World:
+        """The account's world, asked for once per batch."""
         if account_id not in self._accounts:
-            self._accounts[account_id] = account_ports(self._ports, account_id)
+            self._accounts[account_id] = world_of(self._infrastructure, account_id)
         return self._accounts[account_id]
 
     async def _attempt_all(self, delivery_ids: Sequence[str]) -> None:
@@ -233,7 +235,9 @@ class _Batch:
                 # It is due in the ledger: the sweeper finds it within a minute.
                 _logger.warning("no time for an attempt", extra={"fields": {"delivery_id": delivery_id}})
                 return
-            delivery = await attempt_delivery(self._ports, self._sender, delivery_id, ports_of=self._ports_of)
+            delivery = await attempt_delivery(
+                self._infrastructure, self._sender, delivery_id, known_world=self._world_of
+            )
         if delivery is not None:
             self.attempt_count += 1
             _log_attempt(delivery)
@@ -247,22 +251,22 @@ class _Batch:
 
         One that was is another process's, which sees to the next attempt.
         """
-        (record,) = self._ports.store.get([delivery_id])
+        (record,) = self._infrastructure.store.get([delivery_id])
         if record is None or record.version != 1:
             return None
-        own = own_record(self._ports_of(record.account_id), record)
+        own = own_record(self._world_of(record.account_id), record)
         return None if own is None else delivery_of(own)
 
     async def _send_retry(self, delivery: Delivery) -> None:
         """Let the next attempt ride on the queue, if it is near. Sent now, not at the batch's end: another receiver may
         take long to answer, and this retry may be due before."""
         assert delivery.next_attempt_at is not None, "what is pending is due some time"
-        ports = self._ports_of(delivery.account_id)
-        now_ms = ports.clock.now_ms()
+        world = self._world_of(delivery.account_id)
+        now_ms = world.clock.now_ms()
         delay_s = queue_delay_s(delivery.next_attempt_at, now_ms)
         if delay_s is None:
             return
-        message = (delivery_message(stored_id(ports, delivery.delivery_id)), delay_s)
+        message = (delivery_message(stored_id(world, delivery.delivery_id)), delay_s)
         refused = await asyncio.to_thread(self._queue.send, [message])
         if refused:
             # The delivery is due in the ledger all the same: it will be late by a minute at most.

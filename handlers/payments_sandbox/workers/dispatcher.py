@@ -21,13 +21,13 @@ from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import EVENT_KINDS
 from payments_sandbox.services.events.events import event_of, is_news
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.scopes import own_record, scope_of
 from payments_sandbox.services.ports import (
     DUE_KEY,
     ChangeFeed,
     FeedItem,
     Index,
-    Ports,
     Position,
     Record,
     Sender,
@@ -120,7 +120,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        ports: Ports,
+        infrastructure: Infrastructure,
         feed: ChangeFeed,
         sender: Sender,
         *,
@@ -129,7 +129,7 @@ class Dispatcher:
     ) -> None:
         self._attempts_max = attempts_max
         self._waiting_max = waiting_max
-        self._ports = ports
+        self._infrastructure = infrastructure
         self._feed = feed
         self._sender = sender
         # The feed: how far it was read, what of that is still to be planned, and for whom.
@@ -146,8 +146,8 @@ class Dispatcher:
         self._sweep_at = 0.0
         self._sweep_took_s = 0.0
         # Accounts with a clock of their own, and due work that is no delivery.
-        self._times = AccountTimes(ports)
-        self._work = DueWorker(self._times.ports_of)
+        self._times = AccountTimes(infrastructure)
+        self._work = DueWorker(self._times.world_of)
         # Deliveries in memory.
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[_Lane] = deque()
@@ -225,18 +225,18 @@ class Dispatcher:
             return
         endpoints = self._endpoints(change)
         if endpoints:
-            (record,) = self._ports.store.get([change.id])
+            (record,) = self._infrastructure.store.get([change.id])
             assert record is not None, "the change feed told of it"
-            ports = self._times.ports_of(change.account_id)
-            own = own_record(ports, record)
+            world = self._times.world_of(change.account_id)
+            own = own_record(world, record)
             if own is not None and is_news(own):
-                plan_deliveries(ports, event_of(own), endpoints)
+                plan_deliveries(world, event_of(own), endpoints)
 
     def _endpoints(self, change: FeedItem) -> Sequence[Record]:
         # Most accounts have no endpoint, and a load test writes thousands of entries a second: ask once per account.
         if change.account_id not in self._listeners:
-            ports = self._times.ports_of(change.account_id)
-            listening = webhook_endpoints.list_records(ports, change.account_id)
+            world = self._times.world_of(change.account_id)
+            listening = webhook_endpoints.list_records(world)
             self._listeners[change.account_id] = listening
         return self._listeners[change.account_id]
 
@@ -246,10 +246,10 @@ class Dispatcher:
             kind="meta",
             account_id="",
             version=1,
-            created_at=self._ports.clock.now_ms(),
+            created_at=self._infrastructure.clock.now_ms(),
             data={"seq": 0},
         )
-        return self._ports.store.insert(fresh) or fresh
+        return self._infrastructure.store.insert(fresh) or fresh
 
     def _note_cursor(self) -> None:
         """Note how far the feed was read. Another process's note may win: reading some changes again does no harm."""
@@ -264,8 +264,8 @@ class Dispatcher:
             created_at=cursor.created_at,
             data={"seq": self._seen},
         )
-        self._ports.store.commit([], [Update(noted)])
-        (self._cursor,) = self._ports.store.get([_CURSOR_ID])
+        self._infrastructure.store.commit([], [Update(noted)])
+        (self._cursor,) = self._infrastructure.store.get([_CURSOR_ID])
 
     # --- from the due index to the lanes -----------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Dispatcher:
 
         Whatever has been due for longer is the sweep's, so that no backlog stands before what is new.
         """
-        now_ms = self._ports.clock.now_ms()
+        now_ms = self._infrastructure.clock.now_ms()
         recent = Position(now_ms - OVERLAP_MS, "")
         self._due_from = self._due_from or recent
         while True:
@@ -296,7 +296,7 @@ class Dispatcher:
                 return False
             self._sweeping, self._sweep_from, self._sweep_took_s = True, None, 0.0
             self._sweep_soon = False
-        now_ms = self._ports.clock.now_ms()
+        now_ms = self._infrastructure.clock.now_ms()
         while True:
             self._sweep_from = self._collect_page(self._sweep_from, now_ms)
             if self._sweep_from is None or clock() >= deadline:
@@ -311,15 +311,15 @@ class Dispatcher:
         """Queue what is due in accounts with a clock of their own: the first page of each, as what waits is still due when
         it is its turn again."""
         for account_id in self._times.next_turns(TURNS):
-            now_ms = self._times.ports_of(account_id).clock.now_ms()
+            now_ms = self._times.world_of(account_id).clock.now_ms()
             self._collect_page(None, now_ms, account_id)
 
     def _collect_page(self, after: Position | None, now_ms: int, key: str = DUE_KEY) -> Position | None:
         """Queue what is due of one page of the index; answers where to go on, or None at the end of what is due."""
         # One first: nearly every look finds that nothing is due, and would read a page of what is due in a week for that.
-        page = self._ports.store.page(Index.DUE, key, after=after, limit=1)
+        page = self._infrastructure.store.page(Index.DUE, key, after=after, limit=1)
         if page.next is not None and _is_due(page.records[0], now_ms):
-            page = self._ports.store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
+            page = self._infrastructure.store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
         for record in page.records:
             if not _is_due(record, now_ms):
                 return None
@@ -402,7 +402,11 @@ class Dispatcher:
     async def _attempt(self, lane: _Lane, delivery_id: str) -> None:
         try:
             delivery = await attempt_delivery(
-                self._ports, self._sender, delivery_id, ports_of=self._times.ports_of, lease_ms=LEASE_MS
+                self._infrastructure,
+                self._sender,
+                delivery_id,
+                known_world=self._times.world_of,
+                lease_ms=LEASE_MS,
             )
         except StoreUnavailable as error:
             # Its lease ends by itself; the next sweep finds it.

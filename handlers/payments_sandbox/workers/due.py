@@ -11,10 +11,12 @@ from typing import Final
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.services.accounts.controls import KIND as CONTROLS
-from payments_sandbox.services.accounts.controls import account_ports, list_controls, retire
+from payments_sandbox.services.accounts.controls import list_controls, retire, world_of
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.scopes import own_record
-from payments_sandbox.services.ports import FeedItem, Ports, Record
+from payments_sandbox.services.ports import FeedItem, Record
 from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, do_scheduled_work
+from payments_sandbox.services.world import World, plain_world
 
 _logger = logging.getLogger("sandbox.due")
 
@@ -22,14 +24,14 @@ WAITING_MAX: Final = 10_000
 """How much due work is held in memory; what is over stays in the ledger until it is found again."""
 
 
-def do_unattended(ports: Ports, record: Record) -> bool:
-    """Do a piece of due work; answers False, and logs why, when it failed. ports: its account's.
+def do_unattended(world: World, record: Record) -> bool:
+    """Do a piece of due work; answers False, and logs why, when it failed.
 
     Raises StoreUnavailable: then nothing else can be done either.
     """
     work = SCHEDULED_WORK[record.kind].name
     try:
-        do_scheduled_work(ports, record)
+        do_scheduled_work(world, record)
     except StoreUnavailable:
         raise
     except Exception as error:
@@ -40,21 +42,21 @@ def do_unattended(ports: Ports, record: Record) -> bool:
     return True
 
 
-def do_stored(ports: Ports, stored: Record) -> bool:
+def do_stored(world: World, stored: Record) -> bool:
     """As `do_unattended`, for a record as the ledger lists it. What its account has left behind is not due any more."""
-    own = own_record(ports, stored)
+    own = own_record(world, stored)
     if own is None:
-        retire(ports, stored)
+        retire(world.infrastructure, stored)
         return True
-    return do_unattended(ports, own)
+    return do_unattended(world, own)
 
 
 class DueWorker:
     """Due work that was found, done a slice at a time."""
 
-    def __init__(self, ports_of: Callable[[str], Ports]) -> None:
-        """ports_of: the ports of the account of this id."""
-        self._ports_of = ports_of
+    def __init__(self, world_of: Callable[[str], World]) -> None:
+        """world_of: the world of the account of this id."""
+        self._world_of = world_of
         self._waiting: deque[Record] = deque()
         self._known: set[str] = set()
 
@@ -69,7 +71,7 @@ class DueWorker:
         while self._waiting and has_time():
             record = self._waiting.popleft()
             self._known.discard(record.id)
-            do_stored(self._ports_of(record.account_id), record)
+            do_stored(self._world_of(record.account_id), record)
         return bool(self._waiting)
 
 
@@ -79,8 +81,8 @@ class AccountTimes:
     Only their first controls are in the change feed; what those say now is read whenever it is needed.
     """
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self, infrastructure: Infrastructure) -> None:
+        self._infrastructure = infrastructure
         self._known: set[str] | None = None
         self._turns: deque[str] = deque()
 
@@ -90,11 +92,11 @@ class AccountTimes:
             self._accounts().add(change.account_id)
             self._turns.append(change.account_id)
 
-    def ports_of(self, account_id: str) -> Ports:
-        """The account's ports; no read for an account in real time."""
+    def world_of(self, account_id: str) -> World:
+        """The account's world; no read for an account in real time."""
         if account_id not in self._accounts():
-            return self._ports
-        return account_ports(self._ports, account_id)
+            return plain_world(self._infrastructure, account_id)
+        return world_of(self._infrastructure, account_id)
 
     def next_turns(self, count: int) -> Sequence[str]:
         """The accounts to look at now, at most so many; the others come later."""
@@ -105,6 +107,6 @@ class AccountTimes:
 
     def _accounts(self) -> set[str]:
         if self._known is None:
-            self._known = set(list_controls(self._ports))
+            self._known = set(list_controls(self._infrastructure))
             self._turns.extend(sorted(self._known))
         return self._known

@@ -20,16 +20,18 @@ from payments_sandbox.domain.settlement import SETTLED_KINDS
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.accounts.controls import (
     Controls,
-    account_ports,
+    controlled_world,
     list_controls,
     retire,
-    with_controls,
+    world_of,
 )
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.listings import walk_due
 from payments_sandbox.services.ledger.scopes import scope_of
-from payments_sandbox.services.ports import DUE_KEY, Ports, Position, Record
+from payments_sandbox.services.ports import DUE_KEY, Position, Record
 from payments_sandbox.services.settlement.settlement_records import SETTLEMENT, Batch, batch_of
 from payments_sandbox.services.settlement.settlements import complete_settlement, gather
+from payments_sandbox.services.world import World
 
 _logger = logging.getLogger("sandbox.settlement")
 
@@ -85,11 +87,11 @@ class Progress:
 
 
 class SettlementTasks:
-    """The tasks. ports: real time's."""
+    """The tasks of the state machine."""
 
     def __init__(
         self,
-        ports: Ports,
+        infrastructure: Infrastructure,
         *,
         accounts_per_round: int = ACCOUNTS_PER_ROUND,
         accounts_max: int = ACCOUNTS_MAX,
@@ -98,7 +100,7 @@ class SettlementTasks:
         self._accounts_per_round = accounts_per_round
         self._accounts_max = accounts_max
         self._settlements_max = settlements_max
-        self._ports = ports
+        self._infrastructure = infrastructure
 
     def run(self, event: Mapping[str, Any], remaining_ms: Callable[[], int]) -> Json:
         """Run the task that the event names. remaining_ms: of the invocation.
@@ -138,9 +140,9 @@ class SettlementTasks:
     def _due_accounts(self, cursor: Json | None) -> Iterator[tuple[Json, str | None]]:
         """Each account that may have something due, or None for a record that is about something else; and the cursor of
         what comes after. An account may come more than once."""
-        controlled = list_controls(self._ports)
+        controlled = list_controls(self._infrastructure)
         ahead = {
-            account_id: with_controls(self._ports, controls)
+            account_id: controlled_world(self._infrastructure, account_id, controls)
             for account_id, controls in controlled.items()
             if controls.clock_offset_ms
         }
@@ -148,17 +150,17 @@ class SettlementTasks:
             after = "" if cursor is None else cursor["account_id"]
             for account_id in sorted(ahead):
                 if account_id > after:
-                    ports = ahead[account_id]
-                    due = any(_due_in(ports, account_id, ports.clock.now_ms()))
+                    world = ahead[account_id]
+                    due = any(_due_in(world, world.clock.now_ms()))
                     yield {"account_id": account_id}, account_id if due else None
             position = None
         else:
             position = Position(cursor["at_ms"], cursor["id"])
-        until = self._ports.wall_clock.now_ms()
-        for record in walk_due(self._ports, DUE_KEY, until=until, after=position):
+        until = self._infrastructure.clock.now_ms()
+        for record in walk_due(self._infrastructure.store, DUE_KEY, until=until, after=position):
             wanted = record.kind in KINDS and record.account_id not in ahead
             if wanted and scope_of(record.id) != controlled.get(record.account_id, Controls()).scope:
-                retire(self._ports, record)
+                retire(self._infrastructure, record)
                 wanted = False
             yield {"at_ms": record.due_at, "id": record.id}, record.account_id if wanted else None
 
@@ -169,16 +171,16 @@ class SettlementTasks:
         def has_time() -> bool:
             return remaining_ms() >= TIME_KEPT_MS
 
-        ports = account_ports(self._ports, account_id)
-        until = ports.clock.now_ms()
+        world = world_of(self._infrastructure, account_id)
+        until = world.clock.now_ms()
         settlement_ids: dict[str, None] = {}
         while True:
             # Anew each time, as what was due after this may just have been settled with it.
-            due = (each for each in _due_in(ports, account_id, until) if each.id not in settlement_ids)
+            due = (each for each in _due_in(world, until) if each.id not in settlement_ids)
             record = next(due, None)
             if record is None:
                 break
-            gathered = gather(ports, _batch(record), has_time)
+            gathered = gather(world, _batch(record), has_time)
             if gathered.finished:
                 settlement_ids |= gathered.settlement_ids
                 if record.kind == SETTLEMENT:
@@ -189,17 +191,17 @@ class SettlementTasks:
         return {"account_id": account_id, "settlement_ids": list(settlement_ids), "finished": finished}
 
     def _publish(self, account_id: str, settlement_ids: Sequence[str], finished: bool) -> Json:
-        ports = account_ports(self._ports, account_id)
+        world = world_of(self._infrastructure, account_id)
         for settlement_id in settlement_ids:
-            complete_settlement(ports, settlement_id)
+            complete_settlement(world, settlement_id)
         fields = {"account_id": account_id, "settlements": len(settlement_ids)}
         _logger.info("account settled", extra={"fields": fields})
         return {"account_id": account_id, "finished": finished}
 
 
-def _due_in(ports: Ports, account_id: str, until: int) -> Iterator[Record]:
-    """What is due to be settled in an account. ports: its own."""
-    return (each for each in walk_due(ports, account_id, until=until) if each.kind in KINDS)
+def _due_in(world: World, until: int) -> Iterator[Record]:
+    """What is due to be settled in an account."""
+    return (each for each in walk_due(world.store, world.account_id, until=until) if each.kind in KINDS)
 
 
 def _batch(record: Record) -> Batch:

@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from payments_sandbox.domain.timestamps import SECOND_MS
-from payments_sandbox.services.accounts.controls import account_ports, list_controls, with_controls
-from payments_sandbox.services.ports import DUE_KEY, Index, Ports, Position, Record
+from payments_sandbox.services.accounts.controls import controlled_world, list_controls, world_of
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import DUE_KEY, Index, Position, Record
 from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK
 from payments_sandbox.services.webhooks.webhook_delivery_records import KIND
+from payments_sandbox.services.world import World
 from payments_sandbox.workers.deliver import DeliveryQueue, delivery_message
 from payments_sandbox.workers.due import do_stored
 from payments_sandbox.workers.settlement import KINDS as SETTLEMENT_KINDS
@@ -57,11 +59,16 @@ class Sweeper:
     """
 
     def __init__(
-        self, ports: Ports, queue: DeliveryQueue, *, page: int = PAGE, pieces_max: int = PIECES_MAX
+        self,
+        infrastructure: Infrastructure,
+        queue: DeliveryQueue,
+        *,
+        page: int = PAGE,
+        pieces_max: int = PIECES_MAX,
     ) -> None:
         self._page = page
         self._pieces_max = pieces_max
-        self._ports = ports
+        self._infrastructure = infrastructure
         self._queue = queue
         self._key = DUE_KEY
         self._after: Position | None = None
@@ -73,11 +80,13 @@ class Sweeper:
         """
         swept = Swept()
         try:
-            controls = list_controls(self._ports)
+            controls = list_controls(self._infrastructure)
             keys = [DUE_KEY, *sorted(controls)]
             for key in keys[keys.index(self._key) if self._key in keys else 0 :]:
                 self._key = key
-                account = with_controls(self._ports, controls[key]) if key in controls else None
+                account = (
+                    controlled_world(self._infrastructure, key, controls[key]) if key in controls else None
+                )
                 if not self._sweep_key(swept, account, remaining_ms):
                     return swept
             self._key = DUE_KEY
@@ -91,26 +100,26 @@ class Sweeper:
             )
         return swept
 
-    def _sweep_key(self, swept: Swept, account: Ports | None, remaining_ms: Callable[[], int]) -> bool:
+    def _sweep_key(self, swept: Swept, account: World | None, remaining_ms: Callable[[], int]) -> bool:
         """Sweep what the index lists under the current key; answers whether its end was reached. account: whose key it is."""
-        now_ms = (account or self._ports).clock.now_ms()
+        now_ms = (account or self._infrastructure).clock.now_ms()
         while swept.sent + swept.done < self._pieces_max and remaining_ms() >= TIME_KEPT_MS:
-            page = self._ports.store.page(Index.DUE, self._key, after=self._after, limit=self._page)
+            page = self._infrastructure.store.page(Index.DUE, self._key, after=self._after, limit=self._page)
             due = [record for record in page.records if record.due_at is not None and record.due_at <= now_ms]
             swept.read += len(due)
             if not self._send([record.id for record in due if record.kind == KIND], swept):
                 return False
             for record in due:
                 if record.kind in SCHEDULED_WORK and record.kind not in SETTLEMENT_KINDS:
-                    self._do(account or account_ports(self._ports, record.account_id), record, swept)
+                    self._do(account or world_of(self._infrastructure, record.account_id), record, swept)
             if len(due) < len(page.records) or page.next is None:
                 self._after = None
                 return True
             self._after = page.next
         return False
 
-    def _do(self, ports: Ports, record: Record, swept: Swept) -> None:
-        if do_stored(ports, record):
+    def _do(self, world: World, record: Record, swept: Swept) -> None:
+        if do_stored(world, record):
             swept.done += 1
         else:
             swept.failed += 1

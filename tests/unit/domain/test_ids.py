@@ -19,10 +19,10 @@ from payments_sandbox.domain.ids import (
     identify_object,
     retrieval_reference,
 )
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.ledger_secret import WrongLedgerSecret, bind_ledger_secret, is_bound
-from payments_sandbox.services.ports import Ports
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import LEDGER_SECRET, NOW_MS, make_ports
+from tests.doubles.ports import LEDGER_SECRET, NOW_MS, make_infrastructure
 from tests.each_case import each_case
 
 OTHER_SECRET = bytes(32)
@@ -185,9 +185,9 @@ def test_every_acquirer_reference_has_23_digits_that_pass_the_luhn_check(
 def test_a_ledger_keeps_to_the_secret_that_it_was_made_with() -> None:
     store = MemoryStore()
     assert not is_bound(store)
-    bind_ledger_secret(make_ports(store))
+    bind_ledger_secret(make_infrastructure(store))
     assert is_bound(store)
-    bind_ledger_secret(make_ports(store))
+    bind_ledger_secret(make_infrastructure(store))
     (record,) = store.records.values()
     assert record.version == 1
     assert LEDGER_SECRET.hex() not in repr(record)
@@ -195,13 +195,13 @@ def test_a_ledger_keeps_to_the_secret_that_it_was_made_with() -> None:
         bind_ledger_secret(_with_secret(OTHER_SECRET, store))
 
 
-def _with_secret(secret: bytes, store: MemoryStore) -> Ports:
-    return replace(make_ports(store), ledger_secret=secret)
+def _with_secret(secret: bytes, store: MemoryStore) -> Infrastructure:
+    return replace(make_infrastructure(store), ledger_secret=secret)
 
 
 def test_ports_do_not_print_the_secret() -> None:
-    assert repr(LEDGER_SECRET)[2:-1] not in repr(make_ports())
-    assert "ledger_secret" not in repr(make_ports())
+    assert repr(LEDGER_SECRET)[2:-1] not in repr(make_infrastructure())
+    assert "ledger_secret" not in repr(make_infrastructure())
 
 
 def test_references_do_not_depend_on_the_millisecond() -> None:

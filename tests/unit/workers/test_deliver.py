@@ -26,6 +26,7 @@ from payments_sandbox.services.ports import (
 from payments_sandbox.services.webhooks.webhook_attempts import LEASE_MS
 from payments_sandbox.services.webhooks.webhook_delivery_records import KIND, Delivery, delivery_of
 from payments_sandbox.services.webhooks.webhook_endpoints import Chaos, create_endpoint, get_endpoint
+from payments_sandbox.services.world import plain_world
 from payments_sandbox.workers.deliver import (
     HELD_BACK_FIRST_S,
     QUEUE_DELAY_MAX_S,
@@ -39,9 +40,9 @@ from payments_sandbox.workers.deliver import (
     queue_delay_s,
     read_message,
 )
-from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.calls.payments import OTHER_ACCOUNT, authorize
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, NOW_MS, FrozenClock, make_infrastructure
 from tests.each_case import each_case
 
 URL = "https://shop.example/hook"
@@ -134,7 +135,7 @@ class Sandbox:
     def __init__(self) -> None:
         self.store = ShakyStore()
         self.clock = FrozenClock()
-        self.ports = make_ports(self.store, self.clock)
+        self.infrastructure = make_infrastructure(self.store, self.clock)
         self.receivers = Receivers()
         self.queue = Queue()
         self.remaining_ms: Callable[[], int] = lambda: 900_000
@@ -143,17 +144,24 @@ class Sandbox:
     def endpoint(self, url: str = URL, *, account: str = ACCOUNT, chaos: Chaos | None = None) -> str:
         # The clock moves, so that endpoints are listed in the order in which they were made.
         self.clock.advance(ms=1)
-        return create_endpoint(self.ports, account, url=url, chaos=chaos)[0].endpoint_id
+        return create_endpoint(plain_world(self.infrastructure, account), url=url, chaos=chaos)[0].endpoint_id
 
     def entry(self, account: str = ACCOUNT) -> str:
         self.entry_count += 1
-        return authorize(self.ports, f"key-{self.entry_count}", account=account).entry.record.id
+        return authorize(
+            plain_world(self.infrastructure, ACCOUNT), f"key-{self.entry_count}", account=account
+        ).entry.record.id
 
     def invoke(self, *records: SqsRecord, **limits: int) -> list[str]:
         """Call the function; answers the ids of the messages that failed."""
         answer = asyncio.run(
             deliver_batch(
-                self.ports, self.receivers, self.queue, records, lambda: self.remaining_ms(), **limits
+                self.infrastructure,
+                self.receivers,
+                self.queue,
+                records,
+                lambda: self.remaining_ms(),
+                **limits,
             )
         )
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -263,7 +271,7 @@ def test_an_account_s_endpoints_are_listed_once_a_batch(sandbox: Sandbox) -> Non
 def test_an_event_that_no_endpoint_wants_is_not_read(sandbox: Sandbox) -> None:
     sandbox.endpoint()
     sandbox.store.reads.clear()
-    create_endpoint(sandbox.ports, OTHER_ACCOUNT, url=URL, events=["payment.captured"])
+    create_endpoint(plain_world(sandbox.infrastructure, OTHER_ACCOUNT), url=URL, events=["payment.captured"])
     assert sandbox.invoke(sqs_record(entry_body(sandbox.entry(OTHER_ACCOUNT), OTHER_ACCOUNT))) == []
     assert sandbox.receivers.posts == []
     assert sandbox.store.reads == ["ctl_" + OTHER_ACCOUNT]
@@ -409,7 +417,7 @@ def test_a_receiver_that_is_gone_gets_no_retry_and_its_endpoint_is_disabled(sand
     assert sandbox.invoke(sqs_record(entry_body(sandbox.entry()))) == []
     assert sandbox.queue.sent == []
     assert sandbox.delivery.state == "failed"
-    assert get_endpoint(sandbox.ports, ACCOUNT, endpoint_id).disabled_reason == "gone"
+    assert get_endpoint(plain_world(sandbox.infrastructure, ACCOUNT), endpoint_id).disabled_reason == "gone"
     assert sandbox.invoke(sqs_record(entry_body(sandbox.entry()))) == []
     assert len(sandbox.receivers.posts) == 1
 

@@ -21,7 +21,7 @@ from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS, TIMEOUT_MS
 from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.accounts.controls import account_ports, change_controls
+from payments_sandbox.services.accounts.controls import change_controls, world_of
 from payments_sandbox.services.ports import (
     DUE_KEY,
     CommitResult,
@@ -29,7 +29,6 @@ from payments_sandbox.services.ports import (
     FeedItem,
     Index,
     Page,
-    Ports,
     Position,
     Post,
     Record,
@@ -47,10 +46,11 @@ from payments_sandbox.services.webhooks.webhook_endpoints import (
     create_endpoint,
     update_endpoint,
 )
+from payments_sandbox.services.world import World, plain_world
 from payments_sandbox.workers.dispatcher import ENDPOINT_ATTEMPTS_MAX, LEASE_MS, SWEEP_S, TICK_S, Dispatcher
-from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize, id_of
+from tests.calls.payments import OTHER_ACCOUNT, authorize, id_of
 from tests.doubles.memory_store import MemoryStore, copy_of
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, FrozenClock, make_infrastructure
 from tests.doubles.receivers import Answer, Town, headers_of, reply
 from tests.virtual_time.event_loop import run_virtually, virtual_loop
 
@@ -152,19 +152,21 @@ class Home:
     def __init__(self) -> None:
         self.clock = FrozenClock()
         self.store = FeedStore()
-        self.ports = make_ports(self.store, self.clock)
+        self.infrastructure = make_infrastructure(self.store, self.clock)
         self.town = Town()
         self._payments = 0
 
     def endpoint(self, url: str = URL, *, account: str = ACCOUNT, **fields: Any) -> str:
-        return create_endpoint(self.ports, account, url=url, **fields)[0].endpoint_id
+        return create_endpoint(plain_world(self.infrastructure, account), url=url, **fields)[0].endpoint_id
 
     def pay(self, count: int = 1, *, account: str = ACCOUNT) -> list[str]:
         """Payments, and so events; answers their ids."""
         made = []
         for _ in range(count):
             self._payments += 1
-            outcome = authorize(self.ports, f"key-{self._payments}", account=account)
+            outcome = authorize(
+                plain_world(self.infrastructure, ACCOUNT), f"key-{self._payments}", account=account
+            )
             made.append("evt_" + outcome.entry.record.id)
         return made
 
@@ -182,7 +184,7 @@ class Home:
     @asynccontextmanager
     async def dispatching(self, **limits: int) -> AsyncIterator[Dispatcher]:
         """A dispatcher in the background, which is to run until the end of the block, and no longer."""
-        dispatcher = Dispatcher(self.ports, self.store, self.town, **limits)
+        dispatcher = Dispatcher(self.infrastructure, self.store, self.town, **limits)
         task = asyncio.create_task(dispatcher.run())
         try:
             yield dispatcher
@@ -310,16 +312,16 @@ async def test_tests_and_redeliveries_leave_at_once(home: Home) -> None:
         del home.town.receivers[URL]
         # Or it would hear of its own end.
         await asyncio.sleep(SOON_S)
-        update_endpoint(home.ports, ACCOUNT, endpoint_id, EndpointChanges(enabled=True))
+        update_endpoint(plain_world(home.infrastructure, ACCOUNT), endpoint_id, EndpointChanges(enabled=True))
         await asyncio.sleep(1)
         first = home.deliveries()[0]
-        redeliver(home.ports, ACCOUNT, first.delivery_id)
+        redeliver(plain_world(home.infrastructure, ACCOUNT), first.delivery_id)
         before = len(home.town.posts)
         await home.until(lambda: len(home.town.posts) > before, within_s=SOON_S)
-        event = make_test_event(home.ports, ACCOUNT, endpoint_id)
-        plan_test(home.ports, ACCOUNT, endpoint_id, event)
+        event = make_test_event(plain_world(home.infrastructure, ACCOUNT), endpoint_id)
+        plan_test(plain_world(home.infrastructure, ACCOUNT), endpoint_id, event)
         await home.arrival(event.id)
-        redeliver_failures(home.ports, ACCOUNT, endpoint_id, since_ms=0)
+        redeliver_failures(plain_world(home.infrastructure, ACCOUNT), endpoint_id, since_ms=0)
         await home.settled(4, within_s=SOON_S)
 
 
@@ -368,9 +370,9 @@ def test_work_that_fails_is_logged_and_keeps_nobody_waiting(
     broken = next(record for record in home.store.records.values() if record.kind == "authorization")
     do = SCHEDULED_WORK["authorization"].do
 
-    def trip(ports: Ports, record: Record) -> None:
+    def trip(world: World, record: Record) -> None:
         assert record.id != broken.id
-        do(ports, record)
+        do(world, record)
 
     monkeypatch.setitem(
         cast(dict[str, ScheduledWork], SCHEDULED_WORK),
@@ -392,17 +394,19 @@ def test_work_that_fails_is_logged_and_keeps_nobody_waiting(
 @in_virtual_time
 async def test_an_account_whose_clock_is_ahead_lives_by_it(home: Home) -> None:
     """Its events are delivered at once all the same, and what is due by its own time is done."""
-    ensure_demo_account(home.ports)
+    ensure_demo_account(home.infrastructure)
     home.endpoint(account=DEMO_ACCOUNT)
-    change_controls(home.ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=DAY_MS))
-    ahead = account_ports(home.ports, DEMO_ACCOUNT)
+    change_controls(
+        home.infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=DAY_MS)
+    )
+    ahead = world_of(home.infrastructure, DEMO_ACCOUNT)
     async with home.dispatching():
         await asyncio.sleep(1)
         made = authorize(ahead, "early", account=DEMO_ACCOUNT)
         assert made.entry.record.created_at == home.clock.at_ms + DAY_MS
         await home.arrival("evt_" + id_of(made))
         change_controls(
-            home.ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS)
+            home.infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS)
         )
         await home.until(lambda: len(home.town.posts) == 2, within_s=2)
     assert [each.event_type for each in home.deliveries()] == ["payment.authorized", "payment.expired"]
@@ -418,12 +422,14 @@ async def test_an_account_whose_clock_is_ahead_lives_by_it(home: Home) -> None:
 async def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied(home: Home) -> None:
     home.endpoint()
     home.pay()
-    snapshot = await take_snapshot(home.ports, ACCOUNT, name=None)
+    snapshot = await take_snapshot(plain_world(home.infrastructure, ACCOUNT), name=None)
     async with home.dispatching():
-        account, _ = await fork_snapshot(home.ports, ACCOUNT, snapshot.snapshot_id, name=None)
+        account, _ = await fork_snapshot(
+            plain_world(home.infrastructure, ACCOUNT), snapshot.snapshot_id, name=None
+        )
         await asyncio.sleep(1)
         assert len(home.town.posts) == 1
-        fork = account_ports(home.ports, account.account_id)
+        fork = world_of(home.infrastructure, account.account_id)
         made = authorize(fork, "in-the-fork", account=account.account_id).entry.record
         await asyncio.sleep(1)
     assert home.town.ids(URL)[1:] == [f"evt_{made.id}"]
@@ -431,18 +437,20 @@ async def test_a_fork_tells_of_what_happens_in_it_and_of_nothing_that_was_copied
 
 @in_virtual_time
 async def test_what_falls_due_in_a_fork_is_done_there_and_what_was_left_behind_is_not(home: Home) -> None:
-    ensure_demo_account(home.ports)
+    ensure_demo_account(home.infrastructure)
     home.pay(account=DEMO_ACCOUNT)
-    snapshot = await take_snapshot(home.ports, DEMO_ACCOUNT, name=None)
-    account, _ = await fork_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id, name=None)
+    snapshot = await take_snapshot(plain_world(home.infrastructure, DEMO_ACCOUNT), name=None)
+    account, _ = await fork_snapshot(
+        plain_world(home.infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id, name=None
+    )
     home.pay(account=DEMO_ACCOUNT)
-    await restore_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id)
+    await restore_snapshot(plain_world(home.infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id)
     async with home.dispatching():
         home.clock.advance(days=8)
         await asyncio.sleep(SWEEP_S + 1)
     for account_id in (account.account_id, DEMO_ACCOUNT):
-        ports = account_ports(home.ports, account_id)
-        entries = ports.store.page(Index.FEED, f"{account_id}#transaction").records
+        infrastructure = world_of(home.infrastructure, account_id)
+        entries = infrastructure.store.page(Index.FEED, f"{account_id}#transaction").records
         assert [entry.kind for entry in entries] == ["authorization", "expiry"]
     left = [record for record in home.store.records.values() if record.kind == "expiry"]
     assert len(left) == 2
@@ -451,15 +459,15 @@ async def test_what_falls_due_in_a_fork_is_done_there_and_what_was_left_behind_i
 
 @in_virtual_time
 async def test_what_was_still_to_be_delivered_in_a_world_that_was_left_is_not(home: Home) -> None:
-    ensure_demo_account(home.ports)
+    ensure_demo_account(home.infrastructure)
     home.endpoint(account=DEMO_ACCOUNT)
-    snapshot = await take_snapshot(home.ports, DEMO_ACCOUNT, name=None)
+    snapshot = await take_snapshot(plain_world(home.infrastructure, DEMO_ACCOUNT), name=None)
     home.town.receivers[URL] = lambda _: 500
     async with home.dispatching():
         home.pay(account=DEMO_ACCOUNT)
         await asyncio.sleep(1)
         assert len(home.town.posts) == 1
-        await restore_snapshot(home.ports, DEMO_ACCOUNT, snapshot.snapshot_id)
+        await restore_snapshot(plain_world(home.infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id)
         home.clock.advance(days=3)
         await asyncio.sleep(SWEEP_S + 1)
     assert len(home.town.posts) == 1
@@ -661,7 +669,7 @@ async def test_two_dispatchers_on_one_ledger_attempt_each_delivery_once(home: Ho
         home.town.receivers[url] = partial(after, 0.03 * number)
     async with home.dispatching(), asyncio.TaskGroup() as group:
         # Both end before the assertion about tasks that the first one makes.
-        second = group.create_task(Dispatcher(home.ports, home.store, home.town).run())
+        second = group.create_task(Dispatcher(home.infrastructure, home.store, home.town).run())
         event_ids = []
         for _ in range(60):
             event_ids += home.pay()
@@ -678,7 +686,7 @@ async def test_what_was_under_way_at_a_kill_arrives_within_seconds_of_the_restar
     home.endpoint()
     home.town.receivers[URL] = partial(after, 10)
     event_ids = home.pay(5)
-    killed = Dispatcher(home.ports, home.store, home.town)
+    killed = Dispatcher(home.infrastructure, home.store, home.town)
     running = asyncio.create_task(killed.run())
     await asyncio.sleep(8)
     assert len(home.town.posts) == 2
@@ -713,7 +721,7 @@ async def test_an_attempt_that_lasts_is_not_begun_again_by_anybody(home: Home) -
     home.town.receivers[URL] = partial(after, 14)
     (event_id,) = home.pay()
     async with home.dispatching():
-        other = asyncio.create_task(Dispatcher(home.ports, home.store, home.town).run())
+        other = asyncio.create_task(Dispatcher(home.infrastructure, home.store, home.town).run())
         await home.settled(1, within_s=30)
         other.cancel()
         await asyncio.wait([other])
@@ -766,8 +774,8 @@ async def test_what_another_process_writes_a_moment_late_leaves_at_once_and_late
     async with home.dispatching():
         await asyncio.sleep(1)
         for late_ms, within_s in ((50, SOON_S), (5_000, SWEEP_S + SOON_S)):
-            event = make_test_event(home.ports, ACCOUNT, endpoint_id)
-            planned = plan_test(home.ports, ACCOUNT, endpoint_id, event)
+            event = make_test_event(plain_world(home.infrastructure, ACCOUNT), endpoint_id)
+            planned = plan_test(plain_world(home.infrastructure, ACCOUNT), endpoint_id, event)
             # As if it had been due before the last look, and written after it.
             record = home.store.records[planned.delivery_id]
             due_at = home.clock.at_ms - late_ms
@@ -835,7 +843,7 @@ async def test_a_defect_of_the_dispatcher_ends_it_and_is_told(home: Home) -> Non
     home.endpoint()
     home.store.feed.append(FeedItem(2, "auth_that_is_not_there", "authorization", ACCOUNT))
     with pytest.raises(AssertionError, match="the change feed told of it"):
-        await Dispatcher(home.ports, home.store, home.town).run()
+        await Dispatcher(home.infrastructure, home.store, home.town).run()
 
 
 def test_a_defect_in_one_attempt_is_told_and_keeps_no_other(

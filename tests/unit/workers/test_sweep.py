@@ -11,14 +11,16 @@ import pytest
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import DAY_MS
 from payments_sandbox.services.accounts.accounts import DEMO_ACCOUNT, ensure_demo_account
-from payments_sandbox.services.accounts.controls import at_moment, change_controls
+from payments_sandbox.services.accounts.controls import change_controls
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.transactions import get_transaction
-from payments_sandbox.services.ports import Index, Page, Ports, Position, Record
+from payments_sandbox.services.ports import Index, Page, Position, Record
 from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, ScheduledWork
+from payments_sandbox.services.world import World, plain_world
 from payments_sandbox.workers.sweep import TIME_KEPT_MS, Sweeper, Swept
-from tests.calls.payments import ACCOUNT, authorize, capture, id_of
+from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, make_ports
+from tests.doubles.ports import ACCOUNT, NOW_MS, make_infrastructure
 
 
 class Queue:
@@ -81,15 +83,15 @@ def ample() -> int:
     return 60_000
 
 
-def sweeper_of(ports: Ports, queue: Queue, **limits: int) -> Sweeper:
+def sweeper_of(infrastructure: Infrastructure, queue: Queue, **limits: int) -> Sweeper:
     """It reads pages of three, so that tests need few records."""
-    return Sweeper(ports, queue, page=3, **limits)
+    return Sweeper(infrastructure, queue, page=3, **limits)
 
 
 def test_what_is_due_is_sent_and_what_is_under_way_or_settled_is_not() -> None:
     store = store_with(NOW_MS - 1, NOW_MS, NOW_MS + 1, None, NOW_MS - 86_400_000)
     queue = Queue()
-    swept = sweeper_of(make_ports(store), queue).sweep(ample)
+    swept = sweeper_of(make_infrastructure(store), queue).sweep(ample)
     assert queue.taken == names(4, 0, 1)
     assert queue.delays_s == {0}
     assert swept == Swept(read=3, sent=3, finished=True)
@@ -99,14 +101,14 @@ def test_what_nobody_does_is_read_over() -> None:
     store = store_with(*[NOW_MS - 10] * 7, kind="of_a_later_version")
     store.insert(Record("del_last", "webhook_delivery", "acct_shop", 1, NOW_MS, {}, due_at=NOW_MS - 1))
     queue = Queue()
-    swept = sweeper_of(make_ports(store), queue).sweep(ample)
+    swept = sweeper_of(make_infrastructure(store), queue).sweep(ample)
     assert queue.taken == ["del_last"]
     assert swept == Swept(read=8, sent=1, finished=True)
 
 
 def test_every_run_starts_at_the_front_after_one_that_came_to_the_end() -> None:
     queue = Queue()
-    sweeper = sweeper_of(make_ports(due_before(4)), queue)
+    sweeper = sweeper_of(make_infrastructure(due_before(4)), queue)
     sweeper.sweep(ample)
     sweeper.sweep(ample)
     assert queue.taken == names(0, 1, 2, 3) * 2
@@ -114,7 +116,7 @@ def test_every_run_starts_at_the_front_after_one_that_came_to_the_end() -> None:
 
 def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on() -> None:
     queue = Queue()
-    sweeper = sweeper_of(make_ports(due_before(8)), queue, pieces_max=5)
+    sweeper = sweeper_of(make_infrastructure(due_before(8)), queue, pieces_max=5)
     assert sweeper.sweep(ample) == Swept(read=6, sent=6, finished=False)
     assert sweeper.sweep(ample) == Swept(read=2, sent=2, finished=True)
     assert queue.taken == names(*range(8))
@@ -123,7 +125,7 @@ def test_a_run_that_has_sent_enough_stops_and_the_next_goes_on() -> None:
 def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
     left = iter([TIME_KEPT_MS + 1, TIME_KEPT_MS, TIME_KEPT_MS - 1])
     queue = Queue()
-    sweeper = sweeper_of(make_ports(due_before(8)), queue)
+    sweeper = sweeper_of(make_infrastructure(due_before(8)), queue)
     assert sweeper.sweep(lambda: next(left)) == Swept(read=6, sent=6, finished=False)
     sweeper.sweep(ample)
     assert queue.taken == names(*range(8))
@@ -131,7 +133,7 @@ def test_a_run_stops_in_good_time_and_the_next_goes_on() -> None:
 
 def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next_run() -> None:
     queue = Queue("del_1")
-    sweeper = sweeper_of(make_ports(due_before(4)), queue)
+    sweeper = sweeper_of(make_infrastructure(due_before(4)), queue)
     assert sweeper.sweep(ample) == Swept(read=4, sent=3, refused=1, finished=True)
     queue.refused.clear()
     queue.taken.clear()
@@ -141,7 +143,7 @@ def test_single_messages_that_the_queue_refuses_are_counted_and_sent_by_the_next
 
 def test_a_queue_that_takes_nothing_ends_the_run_and_the_next_goes_on_there() -> None:
     queue = Queue(*names(3, 4, 5))
-    sweeper = sweeper_of(make_ports(due_before(8)), queue)
+    sweeper = sweeper_of(make_infrastructure(due_before(8)), queue)
     assert sweeper.sweep(ample) == Swept(read=6, sent=3, refused=3, finished=False)
     queue.refused.clear()
     sweeper.sweep(ample)
@@ -154,7 +156,7 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
     store, queue = due_before(8), Queue()
     # The list of accounts with a clock of their own is a page too.
     store.pages_left = 2
-    sweeper = sweeper_of(make_ports(store), queue)
+    sweeper = sweeper_of(make_infrastructure(store), queue)
     with pytest.raises(StoreUnavailable):
         sweeper.sweep(ample)
     assert vars(caplog.records[-1])["fields"] == {
@@ -172,63 +174,67 @@ def test_a_ledger_that_fails_in_the_middle_is_an_error_and_the_next_run_goes_on_
 
 def test_the_counts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "sandbox.webhooks")
-    sweeper_of(make_ports(due_before(2)), Queue()).sweep(ample)
+    sweeper_of(make_infrastructure(due_before(2)), Queue()).sweep(ample)
     (logged,) = caplog.records
     fields: Any = vars(logged)["fields"]
     assert fields == {"read": 2, "sent": 2, "refused": 0, "done": 0, "failed": 0, "finished": True}
 
 
-def expired(ports: Ports, count: int, *, account: str = ACCOUNT) -> list[str]:
+def expired(infrastructure: Infrastructure, count: int, *, account: str = ACCOUNT) -> list[str]:
     """Authorizations whose time is over, by a clock that is eight days behind."""
-    behind = at_moment(ports, ports.clock.now_ms() - 8 * DAY_MS)
+    behind = plain_world(infrastructure, ACCOUNT).at(infrastructure.clock.now_ms() - 8 * DAY_MS)
     return [id_of(authorize(behind, f"key-{number}", account=account)) for number in range(count)]
 
 
 def test_other_due_work_is_done_as_of_the_moment_it_was_due() -> None:
-    ports = make_ports(due_before(1))
-    (authorization_id,) = expired(ports, 1)
-    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=2, sent=1, done=1, finished=True)
-    family = get_transaction(ports, ACCOUNT, authorization_id).members
+    infrastructure = make_infrastructure(due_before(1))
+    (authorization_id,) = expired(infrastructure, 1)
+    assert sweeper_of(infrastructure, Queue()).sweep(ample) == Swept(read=2, sent=1, done=1, finished=True)
+    family = get_transaction(plain_world(infrastructure, ACCOUNT), authorization_id).members
     assert [member.record.kind for member in family] == ["authorization", "expiry"]
     assert family[1].record.created_at == NOW_MS - DAY_MS
 
 
 def test_settlement_is_left_to_its_state_machine() -> None:
-    ports = make_ports()
-    yesterday = at_moment(ports, ports.clock.now_ms() - DAY_MS)
+    infrastructure = make_infrastructure()
+    yesterday = plain_world(infrastructure, ACCOUNT).at(infrastructure.clock.now_ms() - DAY_MS)
     capture(yesterday, id_of(authorize(yesterday)))
-    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=1, finished=True)
+    assert sweeper_of(infrastructure, Queue()).sweep(ample) == Swept(read=1, finished=True)
 
 
 def test_work_that_fails_is_counted_and_keeps_nothing_else_from_being_done(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ports = make_ports(due_before(1))
-    ids = expired(ports, 3)
+    infrastructure = make_infrastructure(due_before(1))
+    ids = expired(infrastructure, 3)
     do = SCHEDULED_WORK["authorization"].do
 
-    def trip(ports: Ports, record: Record) -> None:
+    def trip(world: World, record: Record) -> None:
         assert record.id != ids[1]
-        do(ports, record)
+        do(world, record)
 
     monkeypatch.setitem(
         cast(dict[str, ScheduledWork], SCHEDULED_WORK),
         "authorization",
         ScheduledWork("authorization_expiry", trip),
     )
-    assert sweeper_of(ports, Queue()).sweep(ample) == Swept(read=4, sent=1, done=2, failed=1, finished=True)
+    assert sweeper_of(infrastructure, Queue()).sweep(ample) == Swept(
+        read=4, sent=1, done=2, failed=1, finished=True
+    )
     assert [vars(each)["fields"]["record_id"] for each in caplog.records if each.name == "sandbox.due"] == [
         ids[1]
     ]
 
 
 def test_accounts_whose_clock_is_ahead_are_swept_by_their_own_time() -> None:
-    ports = make_ports()
-    ensure_demo_account(ports)
-    authorize(ports, account=DEMO_ACCOUNT)
-    authorize(ports, account=ACCOUNT)
-    sweeper = sweeper_of(ports, Queue())
+    infrastructure = make_infrastructure()
+    ensure_demo_account(infrastructure)
+    authorize(plain_world(infrastructure, ACCOUNT), account=DEMO_ACCOUNT)
+    authorize(plain_world(infrastructure, ACCOUNT), account=ACCOUNT)
+    sweeper = sweeper_of(infrastructure, Queue())
     assert sweeper.sweep(ample) == Swept(finished=True)
-    change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS))
+    change_controls(
+        infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=8 * DAY_MS)
+    )
     assert sweeper.sweep(ample) == Swept(read=1, done=1, finished=True)
     assert sweeper.sweep(ample) == Swept(finished=True)

@@ -12,7 +12,9 @@ from typing import Any
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
 from payments_sandbox.domain.timestamps import SECOND_MS, parse_timestamp
 from payments_sandbox.domain.value import value_type
-from payments_sandbox.services.ports import Ports, Principal, Sender
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Principal, Sender
+from payments_sandbox.services.world import World
 
 
 @value_type
@@ -25,13 +27,14 @@ class Call:
     path, query: parameters by their names in the contract, converted to the schema's type; absent ones are missing,
         except those with a default, which is filled in.
     headers: header parameters *declared in the contract for this operation*, by their lowercase names.
-    principal: who is calling; None only for operations without security.
+    principal, own_world: who is calling, and the world of its account; None only for operations without security.
     """
 
-    ports: Ports
+    infrastructure: Infrastructure
     operation_id: str
     request_id: str
     principal: Principal | None = None
+    own_world: World | None = None
     body: Any = field(default=None, repr=False)
     raw_body: bytes = field(default=b"", repr=False)
     path: Mapping[str, Any] = field(default_factory=dict)
@@ -46,9 +49,15 @@ class Call:
 
     @property
     def sender(self) -> Sender:
-        """What posts to receivers, where the home lets a request wait for them."""
-        assert self.ports.sender is not None, "this home was built without a sender"
-        return self.ports.sender
+        """What posts to receivers, where the deployment lets a request wait for them."""
+        assert self.infrastructure.sender is not None, "this deployment was built without a sender"
+        return self.infrastructure.sender
+
+    @property
+    def world(self) -> World:
+        """The world of the caller's account."""
+        assert self.own_world is not None, f"{self.operation_id} has no security in the contract"
+        return self.own_world
 
     @property
     def account_id(self) -> str:
@@ -62,8 +71,8 @@ class Call:
 
     async def settle_controls(self, *, first: bool) -> None:
         """Answer an account's first change of its controls only once every process knows of it."""
-        if first and self.ports.cache_lag_ms:
-            await asyncio.sleep(self.ports.cache_lag_ms / SECOND_MS)
+        if first and self.infrastructure.cache_lag_ms:
+            await asyncio.sleep(self.infrastructure.cache_lag_ms / SECOND_MS)
 
     def moment(self, pointer: str, text: str) -> int:
         """A date-time of the request in milliseconds since the epoch. Raises InvalidRequest, naming the pointer."""

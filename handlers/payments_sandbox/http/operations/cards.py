@@ -7,5 +7,5 @@ from payments_sandbox.services.ledger.representations import render_card_summary
 
 async def get_card(call: Call) -> OperationResult:
     """GET /v1/cards/{card_id}"""
-    card = transactions.get_card(call.ports, call.account_id, call.path["card_id"])
+    card = transactions.get_card(call.world, call.path["card_id"])
     return OperationResult(200, render_card_summary(card))

@@ -14,13 +14,13 @@ _LATEST_MS = parse_timestamp("2200-01-01T00:00:00Z")
 
 async def get_clock(call: Call) -> OperationResult:
     """GET /v1/clock"""
-    return OperationResult(200, _render(clocks.read_clock(call.ports, call.account_id)))
+    return OperationResult(200, _render(clocks.read_clock(call.world)))
 
 
 async def advance_clock(call: Call) -> OperationResult:
     """POST /v1/clock/advance"""
     advance = await clocks.advance_clock(
-        call.ports, call.sender, call.account_id, _target(call), budget_s=call.ports.request_budget_s
+        call.world, call.sender, _target(call), budget_s=call.infrastructure.request_budget_s
     )
     await call.settle_controls(first=advance.first)
     ran = [
@@ -37,7 +37,7 @@ async def advance_clock(call: Call) -> OperationResult:
 
 async def reset_clock(call: Call) -> OperationResult:
     """POST /v1/clock/reset"""
-    clock, first = clocks.reset_clock(call.ports, call.account_id)
+    clock, first = clocks.reset_clock(call.world)
     await call.settle_controls(first=first)
     return OperationResult(200, _render(clock))
 
@@ -48,7 +48,7 @@ def _target(call: Call) -> int:
         pointer, target_ms = "/to", call.moment("/to", body["to"])
     else:
         pointer = "/by_seconds"
-        target_ms = clocks.read_clock(call.ports, call.account_id).now_ms + body["by_seconds"] * SECOND_MS
+        target_ms = clocks.read_clock(call.world).now_ms + body["by_seconds"] * SECOND_MS
     if target_ms >= _LATEST_MS:
         latest = format_timestamp(_LATEST_MS)
         raise InvalidRequest(

@@ -22,7 +22,7 @@ async def create_dispute(call: Call) -> OperationResult:
     )
     return _answer(
         201,
-        disputes.create_dispute(call.ports, call.account_id, command, idempotency_key=call.idempotency_key),
+        disputes.create_dispute(call.world, command, idempotency_key=call.idempotency_key),
     )
 
 
@@ -30,8 +30,7 @@ async def list_disputes(call: Call) -> OperationResult:
     """GET /v1/disputes"""
     query = call.query
     page = disputes.list_disputes(
-        call.ports,
-        call.account_id,
+        call.world,
         status=query.get("status"),
         authorization_id=query.get("authorization_id"),
         limit=query["limit"],
@@ -42,9 +41,7 @@ async def list_disputes(call: Call) -> OperationResult:
 
 async def get_dispute(call: Call) -> OperationResult:
     """GET /v1/disputes/{dispute_id}"""
-    return OperationResult(
-        200, render_dispute(disputes.get_dispute(call.ports, call.account_id, _dispute_id(call)))
-    )
+    return OperationResult(200, render_dispute(disputes.get_dispute(call.world, _dispute_id(call))))
 
 
 async def submit_dispute_evidence(call: Call) -> OperationResult:
@@ -52,9 +49,7 @@ async def submit_dispute_evidence(call: Call) -> OperationResult:
     answer = disputes.EvidenceSubmission(call.body.get("evidence", {}), call.body.get("submit", False))
     return _answer(
         200,
-        disputes.submit_evidence(
-            call.ports, call.account_id, _dispute_id(call), answer, idempotency_key=call.idempotency_key
-        ),
+        disputes.submit_evidence(call.world, _dispute_id(call), answer, idempotency_key=call.idempotency_key),
     )
 
 
@@ -62,9 +57,7 @@ async def accept_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/accept"""
     return _answer(
         200,
-        disputes.accept_dispute(
-            call.ports, call.account_id, _dispute_id(call), idempotency_key=call.idempotency_key
-        ),
+        disputes.accept_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key),
     )
 
 
@@ -72,9 +65,7 @@ async def escalate_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/escalate"""
     return _answer(
         200,
-        disputes.escalate_dispute(
-            call.ports, call.account_id, _dispute_id(call), idempotency_key=call.idempotency_key
-        ),
+        disputes.escalate_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key),
     )
 
 
@@ -82,8 +73,7 @@ async def list_early_fraud_warnings(call: Call) -> OperationResult:
     """GET /v1/early-fraud-warnings"""
     query = call.query
     page = early_fraud_warnings.list_early_fraud_warnings(
-        call.ports,
-        call.account_id,
+        call.world,
         authorization_id=query.get("authorization_id"),
         limit=query["limit"],
         cursor=query.get("cursor"),

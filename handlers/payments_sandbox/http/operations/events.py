@@ -9,8 +9,7 @@ async def list_events(call: Call) -> OperationResult:
     """GET /v1/events"""
     wanted = call.query.get("type")
     page = events.list_events(
-        call.ports,
-        call.account_id,
+        call.world,
         types=[wanted] if wanted is not None else [],
         limit=call.query["limit"],
         cursor=call.query.get("cursor"),
@@ -20,6 +19,4 @@ async def list_events(call: Call) -> OperationResult:
 
 async def get_event(call: Call) -> OperationResult:
     """GET /v1/events/{event_id}"""
-    return OperationResult(
-        200, render_event(events.get_event(call.ports, call.account_id, call.path["event_id"]))
-    )
+    return OperationResult(200, render_event(events.get_event(call.world, call.path["event_id"])))

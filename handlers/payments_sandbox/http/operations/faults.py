@@ -31,7 +31,7 @@ OPERATIONS: Final = (
 
 async def get_faults(call: Call) -> OperationResult:
     """GET /v1/faults"""
-    return _answer(faults.get_rules(call.ports, call.account_id))
+    return _answer(faults.get_rules(call.world))
 
 
 async def set_fault_rules(call: Call) -> OperationResult:
@@ -40,14 +40,14 @@ async def set_fault_rules(call: Call) -> OperationResult:
         Rule(rule["fault"], rule.get("operations", ()), rule.get("when"), rule.get("count"))
         for rule in call.body["rules"]
     ]
-    active, first = faults.set_rules(call.ports, call.account_id, rules)
+    active, first = faults.set_rules(call.world, rules)
     await call.settle_controls(first=first)
     return _answer(active)
 
 
 async def delete_fault_rules(call: Call) -> OperationResult:
     """DELETE /v1/faults"""
-    faults.clear_rules(call.ports, call.account_id)
+    faults.clear_rules(call.world)
     return OperationResult(204)
 
 

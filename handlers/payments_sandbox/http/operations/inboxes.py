@@ -10,13 +10,13 @@ _WEBHOOK_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 async def create_inbox(call: Call) -> OperationResult:
     """POST /v1/inbox"""
-    inbox = inboxes.create_inbox(call.ports, call.account_id)
+    inbox = inboxes.create_inbox(call.world)
     return OperationResult(201, render_inbox(inbox, _url(call, inbox)))
 
 
 async def get_inbox(call: Call) -> OperationResult:
     """GET /v1/inbox/{inbox_id}"""
-    inbox = inboxes.get_inbox(call.ports, call.account_id, call.path["inbox_id"])
+    inbox = inboxes.get_inbox(call.world, call.path["inbox_id"])
     return OperationResult(200, render_inbox(inbox, _url(call, inbox)))
 
 
@@ -24,15 +24,14 @@ async def post_to_inbox(call: Call) -> OperationResult:
     """POST /v1/inbox/{inbox_id}/hook"""
     inbox_id = call.path["inbox_id"]
     headers = {name: call.headers[name] for name in _WEBHOOK_HEADERS if name in call.headers}
-    inboxes.receive(call.ports, inbox_id, headers, call.raw_body, _path(inbox_id))
+    inboxes.receive(call.infrastructure, inbox_id, headers, call.raw_body, _path(inbox_id))
     return OperationResult(204)
 
 
 async def list_inbox_messages(call: Call) -> OperationResult:
     """GET /v1/inbox/{inbox_id}/messages"""
     page = inboxes.list_messages(
-        call.ports,
-        call.account_id,
+        call.world,
         call.path["inbox_id"],
         limit=call.query["limit"],
         cursor=call.query.get("cursor"),
@@ -45,4 +44,4 @@ def _path(inbox_id: str) -> str:
 
 
 def _url(call: Call, inbox: Inbox) -> str:
-    return call.ports.public_url + _path(inbox.inbox_id)
+    return call.infrastructure.public_url + _path(inbox.inbox_id)

@@ -24,47 +24,33 @@ async def authorize_payment(call: Call) -> OperationResult:
         metadata=body.get("metadata"),
         simulate=call.headers.get(_SIMULATE),
     )
-    outcome = payments.authorize_payment(
-        call.ports, call.account_id, command, idempotency_key=call.idempotency_key
-    )
-    if call.ports.group is not None:
-        await call.ports.group.settled()
+    outcome = payments.authorize_payment(call.world, command, idempotency_key=call.idempotency_key)
     return _answer(outcome)
 
 
 async def capture_payment(call: Call) -> OperationResult:
     """POST /v1/capture"""
     return _answer(
-        payments.capture_payment(
-            call.ports, call.account_id, _operation(call), idempotency_key=call.idempotency_key
-        )
+        payments.capture_payment(call.world, _operation(call), idempotency_key=call.idempotency_key)
     )
 
 
 async def refund_payment(call: Call) -> OperationResult:
     """POST /v1/refund"""
     return _answer(
-        payments.refund_payment(
-            call.ports, call.account_id, _operation(call), idempotency_key=call.idempotency_key
-        )
+        payments.refund_payment(call.world, _operation(call), idempotency_key=call.idempotency_key)
     )
 
 
 async def void_payment(call: Call) -> OperationResult:
     """POST /v1/void"""
-    return _answer(
-        payments.void_payment(
-            call.ports, call.account_id, _operation(call), idempotency_key=call.idempotency_key
-        )
-    )
+    return _answer(payments.void_payment(call.world, _operation(call), idempotency_key=call.idempotency_key))
 
 
 async def increment_payment(call: Call) -> OperationResult:
     """POST /v1/increment"""
     return _answer(
-        payments.increment_payment(
-            call.ports, call.account_id, _operation(call), idempotency_key=call.idempotency_key
-        )
+        payments.increment_payment(call.world, _operation(call), idempotency_key=call.idempotency_key)
     )
 
 

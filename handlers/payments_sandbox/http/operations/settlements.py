@@ -17,8 +17,7 @@ async def create_settlements(call: Call) -> OperationResult:
     """POST /v1/settlements"""
     up_to = call.body.get("up_to")
     made = settlements.settle_on_demand(
-        call.ports,
-        call.account_id,
+        call.world,
         up_to=None if up_to is None else call.moment("/up_to", up_to),
         discrepancies=call.body.get("discrepancies", []),
     )
@@ -28,20 +27,20 @@ async def create_settlements(call: Call) -> OperationResult:
 async def list_settlements(call: Call) -> OperationResult:
     """GET /v1/settlements"""
     page = settlements.list_settlements(
-        call.ports, call.account_id, limit=call.query["limit"], cursor=call.query.get("cursor")
+        call.world, limit=call.query["limit"], cursor=call.query.get("cursor")
     )
     return OperationResult(200, page.render(render_settlement))
 
 
 async def get_settlement(call: Call) -> OperationResult:
     """GET /v1/settlements/{settlement_id}"""
-    settlement = settlements.get_settlement(call.ports, call.account_id, call.path["settlement_id"])
+    settlement = settlements.get_settlement(call.world, call.path["settlement_id"])
     return OperationResult(200, render_settlement(settlement))
 
 
 async def get_settlement_report(call: Call) -> OperationResult:
     """GET /v1/settlements/{settlement_id}/report"""
-    report = settlement_reports.get_report(call.ports, call.account_id, call.path["settlement_id"])
+    report = settlement_reports.get_report(call.world, call.path["settlement_id"])
     if call.query["format"] == "json":
         return OperationResult(200, render_report(report))
     disposition = f'attachment; filename="{report.settlement.settlement_id}.csv"'
@@ -52,20 +51,18 @@ async def get_settlement_report(call: Call) -> OperationResult:
 
 async def get_settlement_answers(call: Call) -> OperationResult:
     """GET /v1/settlements/{settlement_id}/report/answers"""
-    report = settlement_reports.get_report(call.ports, call.account_id, call.path["settlement_id"])
+    report = settlement_reports.get_report(call.world, call.path["settlement_id"])
     return OperationResult(200, render_answers(report))
 
 
 async def get_settlement_schedule(call: Call) -> OperationResult:
     """GET /v1/settlement-schedule"""
-    return OperationResult(200, _render_schedule(settlement_schedule.get_schedule(call.ports)))
+    return OperationResult(200, _render_schedule(settlement_schedule.get_schedule(call.world)))
 
 
 async def update_settlement_schedule(call: Call) -> OperationResult:
     """PUT /v1/settlement-schedule"""
-    schedule, first = settlement_schedule.change_schedule(
-        call.ports, call.account_id, parse_cutoff(call.body["cutoff"])
-    )
+    schedule, first = settlement_schedule.change_schedule(call.world, parse_cutoff(call.body["cutoff"]))
     await call.settle_controls(first=first)
     return OperationResult(200, _render_schedule(schedule))
 

@@ -6,5 +6,5 @@ from payments_sandbox.http.operations.call import Call, OperationResult
 
 async def get_health(call: Call) -> OperationResult:
     """GET /v1/health"""
-    call.ports.store.ping()
+    call.infrastructure.store.ping()
     return OperationResult(200, {"status": "ok", "version": VERSION})

@@ -10,13 +10,13 @@ from payments_sandbox.services.payments.network_messages import render_network_m
 
 async def get_transaction(call: Call) -> OperationResult:
     """GET /v1/transactions/{transaction_id}"""
-    family = transactions.get_transaction(call.ports, call.account_id, call.path["transaction_id"])
+    family = transactions.get_transaction(call.world, call.path["transaction_id"])
     return OperationResult(200, render_family(family))
 
 
 async def get_network_messages(call: Call) -> OperationResult:
     """GET /v1/transactions/{transaction_id}/iso8583"""
-    messages = network_messages.get_network_messages(call.ports, call.account_id, call.path["transaction_id"])
+    messages = network_messages.get_network_messages(call.world, call.path["transaction_id"])
     return OperationResult(200, render_network_messages(messages))
 
 
@@ -31,7 +31,7 @@ async def list_transactions(call: Call) -> OperationResult:
         created_before=_moment(call, "created_before"),
     )
     listing = transactions.list_transactions(
-        call.ports, call.account_id, wanted, limit=query["limit"], cursor=query.get("cursor")
+        call.world, wanted, limit=query["limit"], cursor=query.get("cursor")
     )
     return OperationResult(200, listing.render(render_transaction))
 

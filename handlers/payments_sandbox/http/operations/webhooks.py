@@ -13,8 +13,7 @@ async def create_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints"""
     body = call.body
     endpoint, secret = webhook_endpoints.create_endpoint(
-        call.ports,
-        call.account_id,
+        call.world,
         url=body["url"],
         events=body.get("events", ["*"]),
         description=body.get("description"),
@@ -26,13 +25,13 @@ async def create_webhook_endpoint(call: Call) -> OperationResult:
 
 async def list_webhook_endpoints(call: Call) -> OperationResult:
     """GET /v1/webhook-endpoints"""
-    endpoints = webhook_endpoints.list_endpoints(call.ports, call.account_id)
+    endpoints = webhook_endpoints.list_endpoints(call.world)
     return OperationResult(200, {"data": [render_endpoint(endpoint) for endpoint in endpoints]})
 
 
 async def get_webhook_endpoint(call: Call) -> OperationResult:
     """GET /v1/webhook-endpoints/{endpoint_id}"""
-    endpoint = webhook_endpoints.get_endpoint(call.ports, call.account_id, call.path["endpoint_id"])
+    endpoint = webhook_endpoints.get_endpoint(call.world, call.path["endpoint_id"])
     return OperationResult(200, render_endpoint(endpoint))
 
 
@@ -46,24 +45,22 @@ async def update_webhook_endpoint(call: Call) -> OperationResult:
         enabled=body.get("enabled"),
         chaos=_chaos(body),
     )
-    endpoint = webhook_endpoints.update_endpoint(
-        call.ports, call.account_id, call.path["endpoint_id"], changes
-    )
+    endpoint = webhook_endpoints.update_endpoint(call.world, call.path["endpoint_id"], changes)
     return OperationResult(200, render_endpoint(endpoint))
 
 
 async def delete_webhook_endpoint(call: Call) -> OperationResult:
     """DELETE /v1/webhook-endpoints/{endpoint_id}"""
     endpoint_id = call.path["endpoint_id"]
-    webhook_endpoints.delete_endpoint(call.ports, call.account_id, endpoint_id)
-    webhook_deliveries.cancel_deliveries(call.ports, call.account_id, endpoint_id)
+    webhook_endpoints.delete_endpoint(call.world, endpoint_id)
+    webhook_deliveries.cancel_deliveries(call.world, endpoint_id)
     return OperationResult(204)
 
 
 async def rotate_webhook_secret(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/rotate-secret"""
     endpoint, secret = webhook_endpoints.rotate_secret(
-        call.ports, call.account_id, call.path["endpoint_id"], force=call.body.get("force", False)
+        call.world, call.path["endpoint_id"], force=call.body.get("force", False)
     )
     return OperationResult(200, {**render_endpoint(endpoint), "secret": secret})
 
@@ -71,15 +68,15 @@ async def rotate_webhook_secret(call: Call) -> OperationResult:
 async def test_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/test"""
     endpoint_id = call.path["endpoint_id"]
-    event = receiver_grader.make_test_event(call.ports, call.account_id, endpoint_id)
-    delivery = webhook_deliveries.plan_test(call.ports, call.account_id, endpoint_id, event)
+    event = receiver_grader.make_test_event(call.world, endpoint_id)
+    delivery = webhook_deliveries.plan_test(call.world, endpoint_id, event)
     return OperationResult(202, render_delivery(delivery))
 
 
 async def grade_webhook_endpoint(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/grade"""
     endpoint_id = call.path["endpoint_id"]
-    grades = await receiver_grader.grade_receiver(call.ports, call.sender, call.account_id, endpoint_id)
+    grades = await receiver_grader.grade_receiver(call.world, call.sender, endpoint_id)
     probes: list[dict[str, Any]] = [
         {
             "probe": grade.probe,
@@ -99,8 +96,7 @@ async def grade_webhook_endpoint(call: Call) -> OperationResult:
 async def redeliver_webhook_failures(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/redeliver"""
     count = webhook_deliveries.redeliver_failures(
-        call.ports,
-        call.account_id,
+        call.world,
         call.path["endpoint_id"],
         since_ms=call.moment("/since", call.body["since"]),
     )
@@ -111,8 +107,7 @@ async def list_webhook_deliveries(call: Call) -> OperationResult:
     """GET /v1/webhook-deliveries"""
     query = call.query
     page = webhook_deliveries.list_deliveries(
-        call.ports,
-        call.account_id,
+        call.world,
         endpoint_id=query.get("endpoint_id"),
         event_id=query.get("event_id"),
         state=query.get("state"),
@@ -124,13 +119,13 @@ async def list_webhook_deliveries(call: Call) -> OperationResult:
 
 async def get_webhook_delivery(call: Call) -> OperationResult:
     """GET /v1/webhook-deliveries/{delivery_id}"""
-    delivery = webhook_deliveries.get_delivery(call.ports, call.account_id, call.path["delivery_id"])
+    delivery = webhook_deliveries.get_delivery(call.world, call.path["delivery_id"])
     return OperationResult(200, render_delivery(delivery))
 
 
 async def redeliver_webhook(call: Call) -> OperationResult:
     """POST /v1/webhook-deliveries/{delivery_id}/redeliver"""
-    delivery = webhook_deliveries.redeliver(call.ports, call.account_id, call.path["delivery_id"])
+    delivery = webhook_deliveries.redeliver(call.world, call.path["delivery_id"])
     return OperationResult(202, render_delivery(delivery))
 
 

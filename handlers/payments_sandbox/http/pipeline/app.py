@@ -1,4 +1,4 @@
-"""The HTTP app: contract and ports in, one ASGI app out.
+"""The HTTP app: contract and infrastructure in, one ASGI app out.
 
     boundary.py        request id, errors as problem+json, headers of every response, access log
       routing.py       Connexion's registration, one table of paths
@@ -32,7 +32,8 @@ from payments_sandbox.http.problems import RouteNotFound
 from payments_sandbox.http.reading.contract import OperationSpec, read_operations
 from payments_sandbox.http.reading.request_reader import RequestReader
 from payments_sandbox.http.reading.schemas import Schemas
-from payments_sandbox.services.ports import Ports, Randomness
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Randomness
 
 FindHandler = Callable[[OperationSpec], Handler]
 """Finds the handler of an operation. Raises ContractError when there is none."""
@@ -58,7 +59,7 @@ class HttpOptions:
 
 def build_app(
     contract: Mapping[str, Any],
-    ports: Ports,
+    infrastructure: Infrastructure,
     *,
     authenticate: Authenticate,
     find_handler: FindHandler = LazyHandler,
@@ -68,7 +69,7 @@ def build_app(
     options = options or HttpOptions()
     operations = {operation.operation_id: operation for operation in read_operations(contract)}
     schemas = Schemas(contract, late=options.contract_is_valid)
-    authenticator = Authenticator(authenticate, ports)
+    authenticator = Authenticator(authenticate, infrastructure)
     readers = {name: RequestReader(operation, schemas) for name, operation in operations.items()}
 
     def make_operation(operation_id: str, handler: Handler) -> ContractOperation:
@@ -77,7 +78,7 @@ def build_app(
             handler,
             readers[operation_id],
             authenticator,
-            ports,
+            infrastructure,
             body_bytes_max=options.body_bytes_max,
         )
 
@@ -99,7 +100,7 @@ def build_app(
         connexion,
         allowed_origins=options.allowed_origins,
         header_parameters=_header_parameters(operations.values()),
-        new_request_id=_request_ids(ports.randomness),
+        new_request_id=_request_ids(infrastructure.randomness),
         access_log=options.access_log,
     )
 

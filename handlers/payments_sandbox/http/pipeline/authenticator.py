@@ -9,9 +9,10 @@ from typing import Final
 
 from payments_sandbox.domain.errors import ApiKeyInvalid, ApiKeyMissing, Quota, RateLimitExceeded
 from payments_sandbox.http.request_state import RequestState
-from payments_sandbox.services.ports import Ports, Principal
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Principal
 
-Authenticate = Callable[[Ports, str], Principal]
+Authenticate = Callable[[Infrastructure, str], Principal]
 """Finds out whose key it is, or raises ApiKeyInvalid: `services.accounts.authenticate`."""
 
 _HEADER: Final = b"x-api-key"
@@ -22,18 +23,18 @@ _KEY: Final = re.compile(rb"[\x21-\x7e]{1,256}")
 class Authenticator:
     """Finds out who is calling, and counts the request against the plan."""
 
-    def __init__(self, authenticate: Authenticate, ports: Ports) -> None:
+    def __init__(self, authenticate: Authenticate, infrastructure: Infrastructure) -> None:
         self._authenticate = authenticate
-        self._ports = ports
+        self._infrastructure = infrastructure
 
     def admit(self, state: RequestState) -> None:
         """Find the principal and count the request.
 
         Errors, by precedence: api_key_missing, api_key_invalid, rate_limit_exceeded.
         """
-        principal = self._authenticate(self._ports, _read_key(state))
+        principal = self._authenticate(self._infrastructure, _read_key(state))
         state.principal = principal
-        quota = self._ports.limiter.take(principal.key_id, principal.plan)
+        quota = self._infrastructure.limiter.take(principal.key_id, principal.plan)
         if quota is not None:
             state.quota = quota
             if not quota.allowed:

@@ -48,7 +48,7 @@ def find_fault(call: Call, controls: Controls | None) -> Fault | None:
         return parse_fault(asked, f"header:{HEADER}")
     if controls is None or not controls.faults:
         return None
-    return next_fault(call.ports, call.account_id, controls, call.operation_id)
+    return next_fault(call.world, controls, call.operation_id)
 
 
 async def answer_with(fault: Fault, handler: Handler, state: RequestState, call: Call) -> OperationResult:

@@ -18,8 +18,9 @@ from payments_sandbox.http.reading.contract import OperationSpec
 from payments_sandbox.http.reading.request_reader import RequestReader
 from payments_sandbox.http.replies import Header, HttpResponse, send_reply
 from payments_sandbox.http.request_state import REQUEST_STATE, RequestState
-from payments_sandbox.services.accounts.controls import get_controls, with_controls
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.accounts.controls import controlled_world, get_controls
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.world import plain_world
 
 _JSON_TYPE: Final[Header] = (b"content-type", b"application/json")
 _LENGTH_DIGITS_MAX: Final = 12
@@ -38,7 +39,7 @@ class ContractOperation:
         handler: Handler,
         reader: RequestReader,
         authenticator: Authenticator,
-        ports: Ports,
+        infrastructure: Infrastructure,
         *,
         body_bytes_max: int,
     ) -> None:
@@ -49,7 +50,7 @@ class ContractOperation:
         self._handler = handler
         self._reader = reader
         self._authenticator = authenticator
-        self._ports = ports
+        self._infrastructure = infrastructure
         self._body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,15 +64,19 @@ class ContractOperation:
 
     async def _answer(self, state: RequestState) -> OperationResult:
         """The handler's answer, or what a fault makes of it."""
-        ports, principal, controls = self._ports, state.principal, None
+        infrastructure, principal = self._infrastructure, state.principal
+        world = controls = None
         if principal is not None and principal.controlled:
-            controls = get_controls(ports, principal.account_id)
-            ports = with_controls(ports, controls)
+            controls = get_controls(infrastructure, principal.account_id)
+            world = controlled_world(infrastructure, principal.account_id, controls, shares_commits=True)
+        elif principal is not None:
+            world = plain_world(infrastructure, principal.account_id, shares_commits=True)
         call = Call(
-            ports=ports,
+            infrastructure=infrastructure,
             operation_id=self._operation_id,
             request_id=state.request_id,
             principal=principal,
+            own_world=world,
             body=state.document,
             raw_body=state.body,
             path=state.path,
@@ -80,8 +85,18 @@ class ContractOperation:
         )
         fault = find_fault(call, controls) if self._takes_faults else None
         if fault is not None:
-            return await answer_with(fault, self._handler, state, call)
-        return await self._handler(call)
+            return await answer_with(fault, self._carry_out, state, call)
+        return await self._carry_out(call)
+
+    async def _carry_out(self, call: Call) -> OperationResult:
+        """Handle the call. No operation is answered before what it inserted is committed."""
+        inserts = None if call.own_world is None else call.own_world.inserts
+        if inserts is None:
+            return await self._handler(call)
+        try:
+            return await self._handler(call)
+        finally:
+            await inserts.settled()
 
 
 async def _read_body(state: RequestState, receive: Receive, bytes_max: int) -> bytes:

@@ -22,7 +22,8 @@ from payments_sandbox.domain.errors import (
 )
 from payments_sandbox.domain.ids import AccountId, identify_api_key
 from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, DEMO_PLAN
-from payments_sandbox.services.ports import Committed, Ports, Principal, Record, Update
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Committed, Principal, Record, Update
 
 DEMO_ACCOUNT: Final = AccountId("acct_demo")
 DEMO_API_KEY: Final = "sk_test_demo"
@@ -66,39 +67,39 @@ class Account:
     seed: str | None = None
 
 
-def authenticate(ports: Ports, secret: str) -> Principal:
+def authenticate(infrastructure: Infrastructure, secret: str) -> Principal:
     """Whose API key this is. Raises ApiKeyInvalid when it is nobody's, or was revoked."""
     key_id = identify_api_key(secret)
-    known = ports.principals.get(key_id)
+    known = infrastructure.principals.get(key_id)
     if known is not None:
         return known
-    (record,) = ports.store.get([key_id])
-    if record is None and _is_demo_key(ports, secret):
-        ensure_demo_account(ports, secret)
-        (record,) = ports.store.get([key_id])
+    (record,) = infrastructure.store.get([key_id])
+    if record is None and _is_demo_key(infrastructure, secret):
+        ensure_demo_account(infrastructure, secret)
+        (record,) = infrastructure.store.get([key_id])
     if record is None or record.kind != "api_key" or record.data["revoked_at"] is not None:
         raise ApiKeyInvalid("The key in x-api-key is unknown or was revoked.")
     controlled = record.data.get("controlled", False)
     principal = Principal(record.account_id, key_id, record.data["plan"], controlled)
-    ports.principals.put(principal)
+    infrastructure.principals.put(principal)
     return principal
 
 
-def create_account(ports: Ports, *, name: str | None) -> tuple[Account, NewApiKey]:
+def create_account(infrastructure: Infrastructure, *, name: str | None) -> tuple[Account, NewApiKey]:
     """Make an account on the default plan, with its first API key."""
-    account_id = new_account_id(ports)
-    secret = _new_secret(ports)
-    with _known_to_gateway(ports, secret, DEFAULT_PLAN) as gateway_key_id:
-        return _write_account(ports, account_id, name, DEFAULT_PLAN, secret, gateway_key_id)
+    account_id = new_account_id(infrastructure)
+    secret = _new_secret(infrastructure)
+    with _known_to_gateway(infrastructure, secret, DEFAULT_PLAN) as gateway_key_id:
+        return _write_account(infrastructure, account_id, name, DEFAULT_PLAN, secret, gateway_key_id)
 
 
-def new_account_id(ports: Ports) -> AccountId:
+def new_account_id(infrastructure: Infrastructure) -> AccountId:
     """An id that no account has."""
-    return AccountId("acct_" + ports.randomness.token(20))
+    return AccountId("acct_" + infrastructure.randomness.token(20))
 
 
 def create_controlled_account(
-    ports: Ports,
+    infrastructure: Infrastructure,
     account_id: AccountId,
     *,
     name: str | None,
@@ -108,10 +109,10 @@ def create_controlled_account(
 ) -> tuple[Account, NewApiKey]:
     """Make an account that has controls from its beginning. inserts, updates: its controls, written together with it, which
     nobody else may write."""
-    secret = _new_secret(ports)
-    with _known_to_gateway(ports, secret, DEFAULT_PLAN) as gateway_key_id:
+    secret = _new_secret(infrastructure)
+    with _known_to_gateway(infrastructure, secret, DEFAULT_PLAN) as gateway_key_id:
         made = _make_account(
-            ports,
+            infrastructure,
             account_id,
             name,
             DEFAULT_PLAN,
@@ -119,57 +120,57 @@ def create_controlled_account(
             gateway_key_id,
             {"controlled": True, "seed": seed},
         )
-        result = ports.store.commit([*made.records, *inserts], updates)
+        result = infrastructure.store.commit([*made.records, *inserts], updates)
         assert isinstance(result, Committed), "nobody else knows of the account"
     return made.account, made.api_key
 
 
-def ensure_demo_account(ports: Ports, secret: str = DEMO_API_KEY) -> None:
+def ensure_demo_account(infrastructure: Infrastructure, secret: str = DEMO_API_KEY) -> None:
     """Make the demo account with this key, unless it is there; give it this key, unless it has it, or had it revoked.
 
     Where there is a gateway, whoever chose the key has told it.
     """
     key_id = identify_api_key(secret)
     for _ in range(_ATTEMPTS):
-        account, key = ports.store.get([DEMO_ACCOUNT, key_id])
+        account, key = infrastructure.store.get([DEMO_ACCOUNT, key_id])
         if account is not None and key is not None:
             return
         if account is None:
-            _write_account(ports, DEMO_ACCOUNT, "Demo account", DEMO_PLAN, secret)
+            _write_account(infrastructure, DEMO_ACCOUNT, "Demo account", DEMO_PLAN, secret)
         else:
-            _add_key(ports, account, _describe(secret, None, ports.wall_clock.now_ms()))
+            _add_key(infrastructure, account, _describe(secret, None, infrastructure.clock.now_ms()))
     raise _busy()
 
 
-def get_account(ports: Ports, account_id: str) -> Account:
+def get_account(infrastructure: Infrastructure, account_id: str) -> Account:
     """The account of this id, which a principal names and so exists."""
-    return _account_of(_read_account(ports, account_id))
+    return _account_of(_read_account(infrastructure, account_id))
 
 
-def list_api_keys(ports: Ports, account_id: str) -> list[ApiKey]:
+def list_api_keys(infrastructure: Infrastructure, account_id: str) -> list[ApiKey]:
     """The account's keys, oldest first, the revoked ones included."""
-    return _keys_of(_read_account(ports, account_id))
+    return _keys_of(_read_account(infrastructure, account_id))
 
 
-def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewApiKey:
+def create_api_key(infrastructure: Infrastructure, account_id: str, *, label: str | None) -> NewApiKey:
     """Make another key for the account.
 
     Errors: api_key_limit_reached: revoke one first.
     """
-    secret = _new_secret(ports)
-    account = _read_account(ports, account_id)
+    secret = _new_secret(infrastructure)
+    account = _read_account(infrastructure, account_id)
     _check_limit(account)
-    with _known_to_gateway(ports, secret, account.data["plan"]) as gateway_key_id:
+    with _known_to_gateway(infrastructure, secret, account.data["plan"]) as gateway_key_id:
         for _ in range(_ATTEMPTS):
-            api_key = _describe(secret, label, ports.wall_clock.now_ms())
-            if _add_key(ports, account, api_key, gateway_key_id):
+            api_key = _describe(secret, label, infrastructure.clock.now_ms())
+            if _add_key(infrastructure, account, api_key, gateway_key_id):
                 return NewApiKey(api_key, secret)
-            account = _read_account(ports, account_id)
+            account = _read_account(infrastructure, account_id)
             _check_limit(account)
         raise _busy()
 
 
-def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
+def revoke_api_key(infrastructure: Infrastructure, principal: Principal, key_id: str) -> None:
     """Make a key unusable, for good; a key that was revoked before stays so.
 
     Errors, by precedence: own_api_key: it is the principal's own, so an account never locks itself out.
@@ -178,69 +179,73 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
     if key_id == principal.key_id:
         raise OwnApiKey("Use another key of the account to revoke this one.")
     for _ in range(_ATTEMPTS):
-        account = _read_account(ports, principal.account_id)
+        account = _read_account(infrastructure, principal.account_id)
         keys = _keys_of(account)
-        (record,) = ports.store.get([key_id])
+        (record,) = infrastructure.store.get([key_id])
         listed = next((key for key in keys if key.key_id == key_id), None)
         if listed is None or record is None:
             raise ApiKeyNotFound("The account has no API key of this id.")
         if listed.revoked_at is not None:
             # The gateway may not have heard of it the first time.
-            _withdraw(ports, record)
+            _withdraw(infrastructure, record)
             return
-        now_ms = ports.wall_clock.now_ms()
+        now_ms = infrastructure.clock.now_ms()
         changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
         revoked = replace(record, version=record.version + 1, data={**record.data, "revoked_at": now_ms})
         updates = [Update(revoked), Update(_with_keys(account, changed))]
-        if isinstance(ports.store.commit([], updates), Committed):
-            ports.principals.forget(key_id)
-            _withdraw(ports, record)
+        if isinstance(infrastructure.store.commit([], updates), Committed):
+            infrastructure.principals.forget(key_id)
+            _withdraw(infrastructure, record)
             return
     raise _busy()
 
 
-def mark_controlled(ports: Ports, account_id: str, controls: Record) -> bool:
+def mark_controlled(infrastructure: Infrastructure, account_id: str, controls: Record) -> bool:
     """Write the account's first controls, and mark the account and its keys, so that every request asks for them.
 
     Answers False when another change got there first.
     """
-    account = _read_account(ports, account_id)
+    account = _read_account(infrastructure, account_id)
     key_ids = [key.key_id for key in _keys_of(account) if key.revoked_at is None]
     marked = [
         replace(record, version=record.version + 1, data={**record.data, "controlled": True})
-        for record in [account, *ports.store.get(key_ids)]
+        for record in [account, *infrastructure.store.get(key_ids)]
         if record is not None
     ]
-    if not isinstance(ports.store.commit([controls], [Update(record) for record in marked]), Committed):
+    if not isinstance(
+        infrastructure.store.commit([controls], [Update(record) for record in marked]), Committed
+    ):
         return False
     for key_id in key_ids:
-        ports.principals.forget(key_id)
+        infrastructure.principals.forget(key_id)
     return True
 
 
-def _is_demo_key(ports: Ports, secret: str) -> bool:
-    return bool(ports.demo_api_key) and hmac.compare_digest(secret.encode(), ports.demo_api_key.encode())
+def _is_demo_key(infrastructure: Infrastructure, secret: str) -> bool:
+    return bool(infrastructure.demo_api_key) and hmac.compare_digest(
+        secret.encode(), infrastructure.demo_api_key.encode()
+    )
 
 
 @contextmanager
-def _known_to_gateway(ports: Ports, secret: str, plan: str) -> Iterator[str | None]:
+def _known_to_gateway(infrastructure: Infrastructure, secret: str, plan: str) -> Iterator[str | None]:
     """Where a gateway has to know keys, it knows this one, unless what is done meanwhile fails; gives the gateway's name
     for it."""
-    if ports.key_registry is None:
+    if infrastructure.key_registry is None:
         yield None
         return
-    gateway_key_id = ports.key_registry.register(identify_api_key(secret), secret, plan)
+    gateway_key_id = infrastructure.key_registry.register(identify_api_key(secret), secret, plan)
     try:
         yield gateway_key_id
     except BaseException:
-        ports.key_registry.withdraw(gateway_key_id)
+        infrastructure.key_registry.withdraw(gateway_key_id)
         raise
 
 
-def _withdraw(ports: Ports, key: Record) -> None:
+def _withdraw(infrastructure: Infrastructure, key: Record) -> None:
     gateway_key_id = key.data.get("gateway_key_id")
-    if ports.key_registry is not None and gateway_key_id is not None:
-        ports.key_registry.withdraw(gateway_key_id)
+    if infrastructure.key_registry is not None and gateway_key_id is not None:
+        infrastructure.key_registry.withdraw(gateway_key_id)
 
 
 def _check_limit(account: Record) -> None:
@@ -248,7 +253,9 @@ def _check_limit(account: Record) -> None:
         raise ApiKeyLimitReached(f"An account can have {API_KEYS_MAX} usable API keys; revoke one first.")
 
 
-def _add_key(ports: Ports, account: Record, api_key: ApiKey, gateway_key_id: str | None = None) -> bool:
+def _add_key(
+    infrastructure: Infrastructure, account: Record, api_key: ApiKey, gateway_key_id: str | None = None
+) -> bool:
     """Write the key, and the account that lists it; answers whether the account had not moved on."""
     keys = _keys_of(account)
     # Revoked keys are listed for the record, but not without end.
@@ -257,7 +264,7 @@ def _add_key(ports: Ports, account: Record, api_key: ApiKey, gateway_key_id: str
     kept.sort(key=lambda key: (key.created_at, key.key_id))
     record = _key_record(account, api_key, gateway_key_id)
     update = Update(_with_keys(account, [*kept, api_key]))
-    return isinstance(ports.store.commit([record], [update]), Committed)
+    return isinstance(infrastructure.store.commit([record], [update]), Committed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,20 +275,20 @@ class _NewAccount:
 
 
 def _write_account(
-    ports: Ports,
+    infrastructure: Infrastructure,
     account_id: AccountId,
     name: str | None,
     plan: str,
     secret: str,
     gateway_key_id: str | None = None,
 ) -> tuple[Account, NewApiKey]:
-    made = _make_account(ports, account_id, name, plan, secret, gateway_key_id, {})
-    ports.store.commit(made.records, [])
+    made = _make_account(infrastructure, account_id, name, plan, secret, gateway_key_id, {})
+    infrastructure.store.commit(made.records, [])
     return made.account, made.api_key
 
 
 def _make_account(
-    ports: Ports,
+    infrastructure: Infrastructure,
     account_id: AccountId,
     name: str | None,
     plan: str,
@@ -289,7 +296,7 @@ def _make_account(
     gateway_key_id: str | None,
     more: Mapping[str, Any],
 ) -> _NewAccount:
-    now_ms = ports.wall_clock.now_ms()
+    now_ms = infrastructure.clock.now_ms()
     api_key = _describe(secret, None, now_ms)
     empty = Record(
         id=account_id,
@@ -307,8 +314,8 @@ def _make_account(
     )
 
 
-def _read_account(ports: Ports, account_id: str) -> Record:
-    (record,) = ports.store.get([account_id])
+def _read_account(infrastructure: Infrastructure, account_id: str) -> Record:
+    (record,) = infrastructure.store.get([account_id])
     assert record is not None, "accounts are never deleted"
     return record
 
@@ -357,8 +364,8 @@ def _describe(secret: str, label: str | None, now_ms: int) -> ApiKey:
     return ApiKey(identify_api_key(secret), label, secret[-4:], now_ms, None)
 
 
-def _new_secret(ports: Ports) -> str:
-    return "sk_test_" + ports.randomness.token(_KEY_LENGTH)
+def _new_secret(infrastructure: Infrastructure) -> str:
+    return "sk_test_" + infrastructure.randomness.token(_KEY_LENGTH)
 
 
 def _busy() -> AccountBusy:

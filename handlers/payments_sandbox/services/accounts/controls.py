@@ -2,8 +2,7 @@
 
 An account that never asked for anything has no record here, and its requests read none: an authorization stays one write.
 The first change marks the account and its API keys as controlled, in the same atomic write; from then on each request
-reads the controls, and is served with the ports that `account_ports` makes of them. Services need not know: they read
-`ports.clock`, whoever's it is.
+reads the controls, and is served with the world that `controlled_world` makes of them.
 
 Next: `clocks.py` moves the clock, `scheduled_work.py` does what falls due.
 """
@@ -15,8 +14,10 @@ from typing import Any, Final
 from payments_sandbox.domain.errors import AccountBusy
 from payments_sandbox.services.accounts.accounts import mark_controlled
 from payments_sandbox.services.accounts.seeds import seed_secret
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.scopes import ScopedStore, scope_of
-from payments_sandbox.services.ports import Clock, Committed, Index, Ports, Record, Update
+from payments_sandbox.services.ports import Clock, Committed, Index, Record, Update
+from payments_sandbox.services.world import SharedInserts, World, plain_world
 
 KIND: Final = "controls"
 FEED_KEY: Final = "controls"
@@ -60,115 +61,98 @@ class ShiftedClock:
         return self._clock.now_ms() + self._offset_ms
 
 
-class StoppedClock:
-    """A clock that stands at one moment: that at which something was due, while it is done."""
-
-    def __init__(self, at_ms: int) -> None:
-        self._at_ms = at_ms
-
-    def now_ms(self) -> int:
-        """Always the same moment."""
-        return self._at_ms
+def world_of(infrastructure: Infrastructure, account_id: str) -> World:
+    """The account's world."""
+    (record,) = infrastructure.store.get([_PREFIX + account_id])
+    if record is None:
+        return plain_world(infrastructure, account_id)
+    return controlled_world(infrastructure, account_id, controls_of(record))
 
 
-def account_ports(ports: Ports, account_id: str) -> Ports:
-    """The ports as this account sees them."""
-    (record,) = ports.store.get([_PREFIX + account_id])
-    return ports if record is None else with_controls(ports, controls_of(record))
-
-
-def with_controls(ports: Ports, controls: Controls) -> Ports:
-    """The ports under these controls."""
-    wall = ports.wall_clock
-    ports = replace(
-        ports,
-        clock=ShiftedClock(wall, controls.clock_offset_ms),
-        real_clock=wall,
+def controlled_world(
+    infrastructure: Infrastructure, account_id: str, controls: Controls, *, shares_commits: bool = False
+) -> World:
+    """The world of an account with these controls. shares_commits: see `plain_world`; scoped records share none."""
+    is_scoped = bool(controls.scope or controls.entering)
+    group = infrastructure.group if shares_commits and not is_scoped else None
+    return World(
+        account_id=account_id,
+        infrastructure=infrastructure,
+        store=ScopedStore(infrastructure.store, controls.scope) if is_scoped else infrastructure.store,
+        clock=ShiftedClock(infrastructure.clock, controls.clock_offset_ms),
+        wall_clock=infrastructure.clock,
+        secret=infrastructure.ledger_secret if controls.seed is None else seed_secret(controls.seed),
+        owner=controls.namespace or account_id,
         cutoff_minutes=controls.cutoff_minutes,
-    )
-    if not controls.scope and not controls.entering:
-        return ports
-    ledger = ports.ledger
-    return replace(
-        ports,
-        store=ScopedStore(ledger, controls.scope),
-        group=None,
-        unscoped=ledger,
         scope=controls.scope,
-        namespace=controls.namespace,
-        ledger_secret=ports.ledger_secret if controls.seed is None else seed_secret(controls.seed),
         seeded=controls.seed is not None,
+        inserts=None if group is None else SharedInserts(group),
     )
 
 
-def at_moment(ports: Ports, at_ms: int) -> Ports:
-    """The ports of an account at this moment of its time, in milliseconds since the epoch."""
-    return replace(ports, clock=StoppedClock(at_ms), real_clock=ports.wall_clock)
-
-
-def get_controls(ports: Ports, account_id: str) -> Controls:
+def get_controls(infrastructure: Infrastructure, account_id: str) -> Controls:
     """The account's controls; those of an account that changed nothing are the defaults."""
-    (record,) = ports.store.get([_PREFIX + account_id])
+    (record,) = infrastructure.store.get([_PREFIX + account_id])
     return Controls() if record is None else controls_of(record)
 
 
 def change_controls(
-    ports: Ports, account_id: str, change: Callable[[Controls], Controls]
+    infrastructure: Infrastructure, account_id: str, change: Callable[[Controls], Controls]
 ) -> tuple[Controls, bool]:
     """Write what `change` makes of the account's controls; answers them, and whether they are the account's first.
 
-    After the first, other processes may take the account for an ordinary one for another `ports.cache_lag_ms`.
+    After the first, other processes may take the account for an ordinary one for another `infrastructure.cache_lag_ms`.
     Errors: account_busy.
     """
     for _ in range(_ATTEMPTS):
-        (record,) = ports.store.get([_PREFIX + account_id])
+        (record,) = infrastructure.store.get([_PREFIX + account_id])
         if record is None:
             controls = change(Controls())
-            record = first_record(ports, account_id, controls)
-            if mark_controlled(ports, account_id, record):
+            record = first_record(infrastructure, account_id, controls)
+            if mark_controlled(infrastructure, account_id, record):
                 return controls, True
             continue
         controls = change(controls_of(record))
         changed = replace(record, version=record.version + 1, data=asdict(controls))
-        if isinstance(ports.store.commit([], [Update(changed)]), Committed):
+        if isinstance(infrastructure.store.commit([], [Update(changed)]), Committed):
             return controls, False
     raise AccountBusy("Other changes to the account got there first; repeat the request.")
 
 
-def first_record(ports: Ports, account_id: str, controls: Controls) -> Record:
+def first_record(infrastructure: Infrastructure, account_id: str, controls: Controls) -> Record:
     """The record of an account's first controls."""
     return Record(
         id=_PREFIX + account_id,
         kind=KIND,
         account_id=account_id,
         version=1,
-        created_at=ports.wall_clock.now_ms(),
+        created_at=infrastructure.clock.now_ms(),
         data=asdict(controls),
         feed_key=FEED_KEY,
     )
 
 
-def list_controls(ports: Ports) -> dict[str, Controls]:
+def list_controls(infrastructure: Infrastructure) -> dict[str, Controls]:
     """The controls of every account that has any, by account id."""
     found: dict[str, Controls] = {}
     after = None
     while True:
-        page = ports.store.page(Index.FEED, FEED_KEY, after=after, limit=_PAGE)
+        page = infrastructure.store.page(Index.FEED, FEED_KEY, after=after, limit=_PAGE)
         found |= {record.account_id: controls_of(record) for record in page.records}
         after = page.next
         if after is None:
             return found
 
 
-def retire(ports: Ports, stored: Record) -> None:
+def retire(infrastructure: Infrastructure, stored: Record) -> None:
     """Take what its account has left behind out of the due index; what is copied for its next world stays.
 
     stored: as the ledger has it, with its scope.
     """
-    controls = get_controls(ports, stored.account_id)
+    controls = get_controls(infrastructure, stored.account_id)
     scope = scope_of(stored.id)
     if scope != controls.scope and not (scope and scope == controls.entering):
-        ports.ledger.commit([], [Update(replace(stored, version=stored.version + 1, due_at=None))])
+        infrastructure.store.commit([], [Update(replace(stored, version=stored.version + 1, due_at=None))])
 
 
 def controls_of(record: Record) -> Controls:

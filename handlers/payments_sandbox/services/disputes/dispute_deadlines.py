@@ -14,19 +14,20 @@ from payments_sandbox.services.disputes.dispute_records import (
 )
 from payments_sandbox.services.disputes.dispute_transitions import move_dispute, time_change_id
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
-from payments_sandbox.services.ports import Ports, Record, Stale
+from payments_sandbox.services.ports import Record, Stale
+from payments_sandbox.services.world import World
 
 _RACES_MAX: Final = 64
 
 
-def meet_deadline(ports: Ports, record: Record) -> None:
+def meet_deadline(world: World, record: Record) -> None:
     """Move a dispute on whose deadline is reached; does nothing when it has moved on already.
 
-    ports: the account's, at the moment of the deadline. record: the dispute, as it was listed.
+    world: the account's, at the time of the deadline. record: the dispute, as it was listed.
     """
     for _ in range(_RACES_MAX):
-        now_ms = ports.clock.now_ms()
-        record, authorization = read_with_authorization(ports, record)
+        now_ms = world.clock.now_ms()
+        record, authorization = read_with_authorization(world, record)
         data = data_of(record)
         if data["due_at"] is None or data["due_at"] > now_ms:
             return
@@ -34,8 +35,8 @@ def meet_deadline(ports: Ports, record: Record) -> None:
         cause = cause_of_deadline(status, data["evidence"].get("uncategorized_text"))
         transition = find_transition(status, cause)
         assert transition is not None, f"{status} has a deadline, so {cause} leads on from it"
-        draft = AuthorizationUpdate(ports, authorization)
-        change_id = time_change_id(ports, record, cause)
-        move_dispute(ports, draft, record, transition, now_ms, change_id=change_id)
+        draft = AuthorizationUpdate(world, authorization)
+        change_id = time_change_id(world, record, cause)
+        move_dispute(world, draft, record, transition, now_ms, change_id=change_id)
         if not isinstance(draft.commit(), Stale):
             return

@@ -11,7 +11,8 @@ from typing import Any, Final, TypedDict
 
 from payments_sandbox.domain.disputes import DisputeStatus
 from payments_sandbox.services.ledger import entries
-from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.ports import Record
+from payments_sandbox.services.world import World
 
 KIND: Final = "dispute"
 
@@ -83,15 +84,15 @@ def with_data(record: Record, data: DisputeData) -> Record:
     return replace(record, version=record.version + 1, data=data, due_at=data["due_at"])
 
 
-def read_with_authorization(ports: Ports, record: Record) -> tuple[Record, Record]:
+def read_with_authorization(world: World, record: Record) -> tuple[Record, Record]:
     """The dispute as it stands, and its authorization as it stood a moment before.
 
     In this order, so that they fit together: whatever leaves nothing to dispute closes the inquiries in the same write, hence
     an inquiry that is open now had something left to take then. What has happened in between the write finds out.
     """
-    (authorization,) = ports.store.get([data_of(record)["authorization_id"]])
+    (authorization,) = world.store.get([data_of(record)["authorization_id"]])
     assert authorization is not None, "a dispute is written together with its authorization"
-    (dispute,) = ports.store.get([record.id])
+    (dispute,) = world.store.get([record.id])
     assert dispute is not None, "nothing is ever deleted"
     return dispute, authorization
 

@@ -36,7 +36,8 @@ from payments_sandbox.services.disputes.dispute_records import (
 )
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
-from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.ports import Record
+from payments_sandbox.services.world import World
 
 _CHANGE: Final = "dispute_change"
 
@@ -55,7 +56,7 @@ class NewDispute:
     simulation: Simulation = NO_TRIGGER
 
 
-def open_after_capture(ports: Ports, draft: AuthorizationUpdate, capture: Record) -> None:
+def open_after_capture(world: World, draft: AuthorizationUpdate, capture: Record) -> None:
     """Put what the payment's test card brings about after its first capture into the draft of that capture."""
     payment, amount = entries.data_of(draft.authorization), entries.data_of(capture)["amount"]
     rule = payment.get("after_capture")
@@ -63,20 +64,20 @@ def open_after_capture(ports: Ports, draft: AuthorizationUpdate, capture: Record
         return
     opening = OPENINGS[rule]
     if opening.reason is None:
-        early_fraud_warnings.add_warning(ports, draft, capture)
+        early_fraud_warnings.add_warning(world, draft, capture)
         return
     new = NewDispute(
-        dispute_id=identify_object(ports.ledger_secret, ports.owner(capture.account_id), KIND, capture.id),
-        change_id=time_change_id(ports, capture, "opened"),
+        dispute_id=identify_object(world.secret, world.owner, KIND, capture.id),
+        change_id=time_change_id(world, capture, "opened"),
         amount=amount,
         reason=opening.reason,
         inquiry=opening.follows == "inquiry",
         simulation=Simulation("authorization", rule),
     )
-    open_dispute(ports, draft, new, capture.created_at)
+    open_dispute(world, draft, new, capture.created_at)
 
 
-def open_dispute(ports: Ports, draft: AuthorizationUpdate, new: NewDispute, now_ms: int) -> Record:
+def open_dispute(world: World, draft: AuthorizationUpdate, new: NewDispute, now_ms: int) -> Record:
     """Put a new dispute into the draft; answers the record of the change."""
     transition = find_transition(None, Cause.OPENED_AS_INQUIRY if new.inquiry else Cause.OPENED)
     assert transition is not None, "disputes can be opened"
@@ -110,14 +111,14 @@ def open_dispute(ports: Ports, draft: AuthorizationUpdate, new: NewDispute, now_
         feed_key=feed_key(authorization.account_id),
     )
     draft.note(disputes=[*payment.get("disputes", []), record.id])
-    opened = _moved(ports, draft, record, transition, now_ms, new.simulation)
+    opened = _moved(world, draft, record, transition, now_ms, new.simulation)
     change = make_change(opened, transition.event, new.change_id, new.request, now_ms)
     draft.inserts += [opened, change]
     return change
 
 
 def move_dispute(
-    ports: Ports,
+    world: World,
     draft: AuthorizationUpdate,
     record: Record,
     transition: Transition,
@@ -133,49 +134,47 @@ def move_dispute(
     """
     if evidence is not None:
         record = replace(record, data={**record.data, "evidence": dict(evidence)})
-    moved = _moved(ports, draft, record, transition, now_ms, NO_TRIGGER)
+    moved = _moved(world, draft, record, transition, now_ms, NO_TRIGGER)
     change = make_change(moved, transition.event, change_id, request or {}, now_ms)
     draft.updates.append(moved)
     draft.inserts.append(change)
     return change
 
 
-def close_warnings(ports: Ports, draft: AuthorizationUpdate, now_ms: int) -> None:
+def close_warnings(world: World, draft: AuthorizationUpdate, now_ms: int) -> None:
     """Close the inquiries and early fraud warnings of a payment that has nothing left which a dispute could take."""
     ids = entries.data_of(draft.authorization).get("warnings", [])
     if not ids or entries.authorization_of(draft.authorization).totals.refundable:
         return
     draft.note(warnings=[])
-    for record in ports.store.get(ids):
+    for record in world.store.get(ids):
         assert record is not None, "it was written together with the authorization"
         if record.kind != KIND:
-            early_fraud_warnings.close_warning(ports, draft, record, now_ms)
+            early_fraud_warnings.close_warning(world, draft, record, now_ms)
             continue
         transition = find_transition(status_of(record), Cause.NOTHING_LEFT)
         if transition is None:
             # It has moved on since the authorization was read, and so has the authorization: the write will find out.
             continue
-        change_id = time_change_id(ports, record, transition.cause)
-        move_dispute(ports, draft, record, transition, now_ms, change_id=change_id)
+        change_id = time_change_id(world, record, transition.cause)
+        move_dispute(world, draft, record, transition, now_ms, change_id=change_id)
 
 
-def time_change_id(ports: Ports, record: Record, cause: str) -> str:
+def time_change_id(world: World, record: Record, cause: str) -> str:
     """The id of a change that no client asks for: there is one of this cause for a version of a record."""
     # An operation's changes are named by its name first, which never begins with this sign.
     name = f"#{cause}/{record.id}/{record.version}"
-    return identify_object(ports.ledger_secret, ports.owner(record.account_id), _CHANGE, name)
+    return identify_object(world.secret, world.owner, _CHANGE, name)
 
 
-def asked_change_id(
-    ports: Ports, account_id: str, operation: str, idempotency_key: str, generation: int
-) -> str:
+def asked_change_id(world: World, operation: str, idempotency_key: str, generation: int) -> str:
     """The id of the change that an operation makes under this key."""
     name = f"{operation}/{idempotency_key}"
-    return identify_object(ports.ledger_secret, ports.owner(account_id), _CHANGE, name, generation=generation)
+    return identify_object(world.secret, world.owner, _CHANGE, name, generation=generation)
 
 
 def _moved(
-    ports: Ports,
+    world: World,
     draft: AuthorizationUpdate,
     record: Record,
     transition: Transition,
@@ -199,14 +198,14 @@ def _moved(
     _note_warning(draft, record.id, is_open=target.value.startswith("warning") and deadline is not None)
     match transition.money:
         case Money.CHARGEBACK:
-            _charge_back(ports, draft, record, data, now_ms, simulation)
+            _charge_back(world, draft, record, data, now_ms, simulation)
         case Money.REVERSAL:
-            _reverse(ports, draft, record, data, now_ms)
+            _reverse(world, draft, record, data, now_ms)
     return with_data(record, data)
 
 
 def _charge_back(
-    ports: Ports,
+    world: World,
     draft: AuthorizationUpdate,
     record: Record,
     data: DisputeData,
@@ -223,12 +222,12 @@ def _charge_back(
         simulation,
         {"dispute_id": record.id, "fee": data["fee"]},
     )
-    data["chargeback_id"] = _add_entry(ports, draft, record, "chargeback", plan, now_ms)
-    close_warnings(ports, draft, now_ms)
+    data["chargeback_id"] = _add_entry(world, draft, record, "chargeback", plan, now_ms)
+    close_warnings(world, draft, now_ms)
 
 
 def _reverse(
-    ports: Ports, draft: AuthorizationUpdate, record: Record, data: DisputeData, now_ms: int
+    world: World, draft: AuthorizationUpdate, record: Record, data: DisputeData, now_ms: int
 ) -> None:
     movement = plan_chargeback_reversal(entries.authorization_of(draft.authorization), data["amount"])
     plan = PlannedEntry(
@@ -238,13 +237,13 @@ def _reverse(
         NO_TRIGGER,
         {"dispute_id": record.id, "fee": data["fee"]},
     )
-    data["reversal_id"] = _add_entry(ports, draft, record, "chargeback_reversal", plan, now_ms)
+    data["reversal_id"] = _add_entry(world, draft, record, "chargeback_reversal", plan, now_ms)
 
 
 def _add_entry(
-    ports: Ports, draft: AuthorizationUpdate, record: Record, kind: str, plan: PlannedEntry, now_ms: int
+    world: World, draft: AuthorizationUpdate, record: Record, kind: str, plan: PlannedEntry, now_ms: int
 ) -> str:
-    identity = identify_entry(ports.ledger_secret, ports.owner(record.account_id), kind, record.id)
+    identity = identify_entry(world.secret, world.owner, kind, record.id)
     request = {"authorization_id": draft.authorization.id, "dispute_id": record.id}
     return draft.add_entry(kind, identity, request, plan, now_ms).id
 

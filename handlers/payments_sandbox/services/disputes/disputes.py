@@ -23,7 +23,6 @@ from payments_sandbox.domain.errors import (
     TransactionNotFound,
 )
 from payments_sandbox.domain.ids import identify_object
-from payments_sandbox.services.accounts.controls import at_moment
 from payments_sandbox.services.disputes.dispute_deadlines import meet_deadline
 from payments_sandbox.services.disputes.dispute_records import (
     KIND,
@@ -49,7 +48,8 @@ from payments_sandbox.services.ledger.authorization_updates import Authorization
 from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ledger.listings import ListingPage, walk
 from payments_sandbox.services.ledger.pan_guard import recognise_card, refuse_stray_card_number
-from payments_sandbox.services.ports import Committed, Index, Ports, Record
+from payments_sandbox.services.ports import Committed, Index, Record
+from payments_sandbox.services.world import World
 
 RACES_MAX: Final = 64
 """How often an operation decides anew because something else was faster."""
@@ -87,9 +87,7 @@ _Attempt = Callable[[str, int], tuple[AuthorizationUpdate, Record]]
 """Makes the draft of an operation, and the record of the change in it; given the change's id and the time."""
 
 
-def create_dispute(
-    ports: Ports, account_id: str, command: OpenDispute, *, idempotency_key: str
-) -> DisputeOutcome:
+def create_dispute(world: World, command: OpenDispute, *, idempotency_key: str) -> DisputeOutcome:
     """Dispute a payment, as its cardholder's bank would. Unless it is an inquiry, the money is charged back at once.
 
     Money: 1 <= amount <= captured less refunded and charged back; None disputes all of it.
@@ -107,24 +105,24 @@ def create_dispute(
         request["inquiry"] = True
 
     def attempt(change_id: str, now_ms: int) -> tuple[AuthorizationUpdate, Record]:
-        authorization = _read_authorization(ports, account_id, command.authorization_id)
+        authorization = _read_authorization(world, command.authorization_id)
         amount = plan_dispute(entries.authorization_of(authorization), command.amount, now_ms=now_ms)
-        draft = AuthorizationUpdate(ports, authorization)
+        draft = AuthorizationUpdate(world, authorization)
         new = NewDispute(
-            dispute_id=identify_object(ports.ledger_secret, ports.owner(account_id), KIND, change_id),
+            dispute_id=identify_object(world.secret, world.owner, KIND, change_id),
             change_id=change_id,
             amount=amount,
             reason=command.reason,
             inquiry=command.inquiry,
             request=request,
         )
-        return draft, open_dispute(ports, draft, new, now_ms)
+        return draft, open_dispute(world, draft, new, now_ms)
 
-    return _perform(ports, account_id, "open", idempotency_key, request, attempt)
+    return _perform(world, "open", idempotency_key, request, attempt)
 
 
 def submit_evidence(
-    ports: Ports, account_id: str, dispute_id: str, answer: EvidenceSubmission, *, idempotency_key: str
+    world: World, dispute_id: str, answer: EvidenceSubmission, *, idempotency_key: str
 ) -> DisputeOutcome:
     """Save evidence, or submit it, once and for all.
 
@@ -140,7 +138,7 @@ def submit_evidence(
         request["submit"] = True
 
     def attempt(change_id: str, now_ms: int) -> tuple[AuthorizationUpdate, Record]:
-        record, authorization = _read_dispute(ports, account_id, dispute_id)
+        record, authorization = _read_dispute(world, dispute_id)
         data, status = data_of(record), status_of(record)
         evidence = {**data["evidence"], **answer.evidence}
         if status not in _ANSWERABLE:
@@ -150,49 +148,46 @@ def submit_evidence(
                 "There is no evidence to submit.", facts={"dispute_status": status.value}
             )
         texts = [(f"/evidence/{name}", text) for name, text in answer.evidence.items()]
-        refuse_stray_card_number(texts, recognise_card(ports, authorization))
-        draft = AuthorizationUpdate(ports, authorization)
+        refuse_stray_card_number(texts, recognise_card(world, authorization))
+        draft = AuthorizationUpdate(world, authorization)
         if not answer.submit:
             return draft, _save(draft, record, {**data, "evidence": evidence}, change_id, request, now_ms)
         transition = find_transition(status, Cause.EVIDENCE_SUBMITTED)
         assert transition is not None, f"{status} can be answered"
         return draft, move_dispute(
-            ports, draft, record, transition, now_ms, change_id=change_id, request=request, evidence=evidence
+            world, draft, record, transition, now_ms, change_id=change_id, request=request, evidence=evidence
         )
 
-    return _perform(ports, account_id, "evidence", idempotency_key, request, attempt)
+    return _perform(world, "evidence", idempotency_key, request, attempt)
 
 
-def accept_dispute(ports: Ports, account_id: str, dispute_id: str, *, idempotency_key: str) -> DisputeOutcome:
+def accept_dispute(world: World, dispute_id: str, *, idempotency_key: str) -> DisputeOutcome:
     """Give a dispute up for lost.
 
     Idempotency: the same key and request return the first result.
     Errors, by precedence: idempotency_key_reused. dispute_not_found. dispute_not_acceptable: it waits for no response, or
     is an inquiry, which has taken nothing and is closed by a refund.
     """
-    return _move(ports, account_id, dispute_id, idempotency_key, Cause.ACCEPTED, "accept")
+    return _move(world, dispute_id, idempotency_key, Cause.ACCEPTED, "accept")
 
 
-def escalate_dispute(
-    ports: Ports, account_id: str, dispute_id: str, *, idempotency_key: str
-) -> DisputeOutcome:
+def escalate_dispute(world: World, dispute_id: str, *, idempotency_key: str) -> DisputeOutcome:
     """Make a dispute of an inquiry, as the cardholder's bank does when it is not satisfied: the money is charged back.
 
     Money: what the inquiry is about, or what refunds and other disputes have left of it.
     Idempotency: the same key and request return the first result.
     Errors, by precedence: idempotency_key_reused. dispute_not_found. dispute_not_escalatable: it is no open inquiry.
     """
-    return _move(ports, account_id, dispute_id, idempotency_key, Cause.ESCALATED, "escalate")
+    return _move(world, dispute_id, idempotency_key, Cause.ESCALATED, "escalate")
 
 
-def get_dispute(ports: Ports, account_id: str, dispute_id: str) -> Dispute:
+def get_dispute(world: World, dispute_id: str) -> Dispute:
     """A dispute of the account. Errors: dispute_not_found."""
-    return dispute_of(_find(ports, account_id, dispute_id))
+    return dispute_of(_find(world, dispute_id))
 
 
 def list_disputes(
-    ports: Ports,
-    account_id: str,
+    world: World,
     *,
     status: str | None = None,
     authorization_id: str | None = None,
@@ -208,9 +203,9 @@ def list_disputes(
         )
 
     page = walk(
-        ports,
+        world.store,
         Index.FEED,
-        feed_key(account_id),
+        feed_key(world.account_id),
         wanted,
         limit=limit,
         cursor=cursor,
@@ -226,28 +221,27 @@ _REFUSALS: Final[Mapping[Cause, tuple[type[StateConflict], str]]] = {
 
 
 def _move(
-    ports: Ports, account_id: str, dispute_id: str, idempotency_key: str, cause: Cause, operation: str
+    world: World, dispute_id: str, idempotency_key: str, cause: Cause, operation: str
 ) -> DisputeOutcome:
     request = {"dispute_id": dispute_id}
 
     def attempt(change_id: str, now_ms: int) -> tuple[AuthorizationUpdate, Record]:
-        record, authorization = _read_dispute(ports, account_id, dispute_id)
+        record, authorization = _read_dispute(world, dispute_id)
         status = status_of(record)
         transition: Transition | None = find_transition(status, cause)
         if transition is None:
             error, refusal = _REFUSALS[cause]
             raise _not_possible(error, status, refusal)
-        draft = AuthorizationUpdate(ports, authorization)
+        draft = AuthorizationUpdate(world, authorization)
         return draft, move_dispute(
-            ports, draft, record, transition, now_ms, change_id=change_id, request=request
+            world, draft, record, transition, now_ms, change_id=change_id, request=request
         )
 
-    return _perform(ports, account_id, operation, idempotency_key, request, attempt)
+    return _perform(world, operation, idempotency_key, request, attempt)
 
 
 def _perform(
-    ports: Ports,
-    account_id: str,
+    world: World,
     operation: str,
     idempotency_key: str,
     request: Mapping[str, Any],
@@ -256,15 +250,15 @@ def _perform(
     """Find what the key has brought about, or attempt it; when something else was faster, look and decide again."""
     generation = races = 0
     while races < RACES_MAX:
-        change_id = asked_change_id(ports, account_id, operation, idempotency_key, generation)
-        now_ms = ports.clock.now_ms()
-        (existing,) = ports.store.get([change_id])
+        change_id = asked_change_id(world, operation, idempotency_key, generation)
+        now_ms = world.clock.now_ms()
+        (existing,) = world.store.get([change_id])
         if existing is None:
             try:
                 draft, change = attempt(change_id, now_ms)
             except (NotFound, StateConflict):
                 # The first use of this key may be what brought about the state that now refuses it.
-                (existing,) = ports.store.get([change_id])
+                (existing,) = world.store.get([change_id])
                 if existing is None:
                     raise
             else:
@@ -296,26 +290,26 @@ def _save(
     return change
 
 
-def _read_dispute(ports: Ports, account_id: str, dispute_id: str) -> tuple[Record, Record]:
+def _read_dispute(world: World, dispute_id: str) -> tuple[Record, Record]:
     """The dispute, as its deadlines have left it, and its authorization. A deadline that has passed is met first, if nobody
     has come to it yet."""
-    record = _find(ports, account_id, dispute_id)
-    while record.due_at is not None and record.due_at <= ports.clock.now_ms():
-        meet_deadline(at_moment(ports, record.due_at), record)
-        record = _find(ports, account_id, dispute_id)
-    return read_with_authorization(ports, record)
+    record = _find(world, dispute_id)
+    while record.due_at is not None and record.due_at <= world.clock.now_ms():
+        meet_deadline(world.at(record.due_at), record)
+        record = _find(world, dispute_id)
+    return read_with_authorization(world, record)
 
 
-def _find(ports: Ports, account_id: str, dispute_id: str) -> Record:
-    (record,) = ports.store.get([dispute_id])
-    if record is None or record.account_id != account_id or record.kind != KIND:
+def _find(world: World, dispute_id: str) -> Record:
+    (record,) = world.store.get([dispute_id])
+    if record is None or record.account_id != world.account_id or record.kind != KIND:
         raise DisputeNotFound("The account has no dispute of this id.")
     return record
 
 
-def _read_authorization(ports: Ports, account_id: str, authorization_id: str) -> Record:
-    (record,) = ports.store.get([authorization_id])
-    if record is None or record.account_id != account_id or record.kind != AUTHORIZATION:
+def _read_authorization(world: World, authorization_id: str) -> Record:
+    (record,) = world.store.get([authorization_id])
+    if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
             errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],

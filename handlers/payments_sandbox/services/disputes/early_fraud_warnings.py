@@ -13,7 +13,8 @@ from payments_sandbox.domain.ids import identify_object
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ports import Index, Ports, Record
+from payments_sandbox.services.ports import Index, Record
+from payments_sandbox.services.world import World
 
 KIND: Final = "early_fraud_warning"
 CREATED: Final = "early_fraud_warning_created"
@@ -37,12 +38,12 @@ class EarlyFraudWarning:
     closed_at: int | None
 
 
-def add_warning(ports: Ports, draft: AuthorizationUpdate, capture: Record) -> None:
+def add_warning(world: World, draft: AuthorizationUpdate, capture: Record) -> None:
     """Put a warning about the payment into the draft of its first capture."""
     now_ms = capture.created_at
     data = entries.data_of(capture)
     record = Record(
-        id=identify_object(ports.ledger_secret, ports.owner(capture.account_id), KIND, capture.id),
+        id=identify_object(world.secret, world.owner, KIND, capture.id),
         kind=KIND,
         account_id=capture.account_id,
         version=1,
@@ -56,19 +57,19 @@ def add_warning(ports: Ports, draft: AuthorizationUpdate, capture: Record) -> No
         },
         feed_key=feed_key(capture.account_id),
     )
-    draft.inserts += [record, _change(ports, record, CREATED, now_ms)]
+    draft.inserts += [record, _change(world, record, CREATED, now_ms)]
     draft.note(warnings=[record.id])
 
 
-def close_warning(ports: Ports, draft: AuthorizationUpdate, record: Record, now_ms: int) -> None:
+def close_warning(world: World, draft: AuthorizationUpdate, record: Record, now_ms: int) -> None:
     """Put the end of a warning into the draft of what ends it."""
     closed = replace(record, version=record.version + 1, data={**record.data, "closed_at": now_ms})
     draft.updates.append(closed)
-    draft.inserts.append(_change(ports, closed, CLOSED, now_ms))
+    draft.inserts.append(_change(world, closed, CLOSED, now_ms))
 
 
 def list_early_fraud_warnings(
-    ports: Ports, account_id: str, *, authorization_id: str | None, limit: int, cursor: str | None
+    world: World, *, authorization_id: str | None, limit: int, cursor: str | None
 ) -> ListingPage[EarlyFraudWarning]:
     """The account's warnings, newest first. Errors: invalid_request: the cursor is not one that a listing gave."""
 
@@ -76,9 +77,9 @@ def list_early_fraud_warnings(
         return authorization_id is None or record.data["authorization_id"] == authorization_id
 
     page = walk(
-        ports,
+        world.store,
         Index.FEED,
-        feed_key(account_id),
+        feed_key(world.account_id),
         wanted,
         limit=limit,
         cursor=cursor,
@@ -105,12 +106,10 @@ def _warning(warning_id: str, created_at: int, data: Any) -> EarlyFraudWarning:
     )
 
 
-def _change(ports: Ports, record: Record, kind: str, now_ms: int) -> Record:
+def _change(world: World, record: Record, kind: str, now_ms: int) -> Record:
     """The record of a change, which is the event that tells of it."""
     return Record(
-        id=identify_object(
-            ports.ledger_secret, ports.owner(record.account_id), _CHANGE, f"{kind}/{record.id}"
-        ),
+        id=identify_object(world.secret, world.owner, _CHANGE, f"{kind}/{record.id}"),
         kind=kind,
         account_id=record.account_id,
         version=1,

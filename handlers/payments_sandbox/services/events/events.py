@@ -22,8 +22,9 @@ from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.listings import ListingPage, walk
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.payments import refund_outcomes
-from payments_sandbox.services.ports import Index, Ports, Record
+from payments_sandbox.services.ports import Index, Record
 from payments_sandbox.services.settlement import settlement_records
+from payments_sandbox.services.world import World
 
 EVENT_PREFIX: Final = "evt_"
 
@@ -87,17 +88,17 @@ def _payload_data(record: Record) -> dict[str, Any]:
     return render_transaction(entries.as_created(record))
 
 
-def get_event(ports: Ports, account_id: str, event_id: str) -> Event:
+def get_event(world: World, event_id: str) -> Event:
     """An event of the last 30 days.
 
     Errors: event_not_found: the account has no such event, or it is older.
     """
-    (record,) = ports.store.get([event_id.removeprefix(EVENT_PREFIX)])
-    oldest = ports.clock.now_ms() - VISIBLE_MS
+    (record,) = world.store.get([event_id.removeprefix(EVENT_PREFIX)])
+    oldest = world.clock.now_ms() - VISIBLE_MS
     if (
         not event_id.startswith(EVENT_PREFIX)
         or record is None
-        or record.account_id != account_id
+        or record.account_id != world.account_id
         or not is_event(record)
         or record.created_at < oldest
     ):
@@ -105,22 +106,20 @@ def get_event(ports: Ports, account_id: str, event_id: str) -> Event:
     return event_of(record)
 
 
-def list_events(
-    ports: Ports, account_id: str, *, types: Sequence[str], limit: int, cursor: str | None
-) -> ListingPage[Event]:
+def list_events(world: World, *, types: Sequence[str], limit: int, cursor: str | None) -> ListingPage[Event]:
     """The account's events of the last 30 days, newest first. types: only these; empty for all.
 
     Errors: invalid_request: the cursor is not one that a listing gave.
     """
-    oldest = ports.clock.now_ms() - VISIBLE_MS
+    oldest = world.clock.now_ms() - VISIBLE_MS
 
     def wanted(record: Record) -> bool:
         return is_event(record) and (not types or event_type_of(record) in types)
 
     page = walk(
-        ports,
+        world.store,
         Index.FEED,
-        entries.feed_key(account_id),
+        entries.feed_key(world.account_id),
         wanted,
         limit=limit,
         cursor=cursor,

@@ -17,7 +17,8 @@ from payments_sandbox.domain.settlement import SETTLED_KINDS, next_cutoff
 from payments_sandbox.domain.triggers import Simulation
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import EntryData
-from payments_sandbox.services.ports import CommitResult, Ports, Record, Update
+from payments_sandbox.services.ports import CommitResult, Record, Update
+from payments_sandbox.services.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class PlannedEntry:
 
 
 def make_entry(
-    ports: Ports,
+    world: World,
     authorization: Record,
     kind: str,
     identity: EntryIdentity,
@@ -82,7 +83,7 @@ def make_entry(
         data=data,
         feed_key=authorization.feed_key,
         card_id=authorization.card_id,
-        due_at=next_cutoff(now_ms, ports.cutoff_minutes)
+        due_at=next_cutoff(now_ms, world.cutoff_minutes)
         if kind in SETTLED_KINDS and plan.decline is None
         else None,
     )
@@ -96,9 +97,9 @@ class AuthorizationUpdate:
     than the authorization, as the write will leave them.
     """
 
-    def __init__(self, ports: Ports, authorization: Record) -> None:
+    def __init__(self, world: World, authorization: Record) -> None:
         """authorization: as it was read."""
-        self._ports = ports
+        self._world = world
         self._version_read = authorization.version
         self.authorization = authorization
         self.inserts: list[Record] = []
@@ -108,7 +109,7 @@ class AuthorizationUpdate:
         self, kind: str, identity: EntryIdentity, request: Mapping[str, Any], plan: PlannedEntry, now_ms: int
     ) -> Record:
         """Add an entry, and what follows from it."""
-        entry, updated = make_entry(self._ports, self.authorization, kind, identity, request, plan, now_ms)
+        entry, updated = make_entry(self._world, self.authorization, kind, identity, request, plan, now_ms)
         self.authorization = replace(updated, version=self._version_read + 1)
         self.inserts.append(entry)
         if plan.consequences is not None:
@@ -126,4 +127,4 @@ class AuthorizationUpdate:
         updates = [Update(record) for record in self.updates]
         if self.authorization.version > self._version_read:
             updates.append(Update(self.authorization))
-        return self._ports.store.commit(self.inserts, updates)
+        return self._world.store.commit(self.inserts, updates)

@@ -6,7 +6,8 @@ anybody noticing. So the ledger keeps a check value of its secret, and refuses a
 
 import hmac
 
-from payments_sandbox.services.ports import Ports, Record, Store
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import Record, Store
 
 CHECK_ID = "meta_ledger_secret"
 
@@ -21,17 +22,17 @@ def is_bound(store: Store) -> bool:
     return record is not None
 
 
-def bind_ledger_secret(ports: Ports) -> None:
+def bind_ledger_secret(infrastructure: Infrastructure) -> None:
     """Note the secret's check value in a new ledger; compare it in an old one. Raises WrongLedgerSecret."""
-    check = hmac.digest(ports.ledger_secret, b"ledger secret check", "sha256").hex()[:16]
+    check = hmac.digest(infrastructure.ledger_secret, b"ledger secret check", "sha256").hex()[:16]
     record = Record(
         id=CHECK_ID,
         kind="meta",
         account_id="",
         version=1,
-        created_at=ports.clock.now_ms(),
+        created_at=infrastructure.clock.now_ms(),
         data={"check": check},
     )
-    existing = ports.store.insert(record)
+    existing = infrastructure.store.insert(record)
     if existing is not None and existing.data["check"] != check:
         raise WrongLedgerSecret("The ledger was made with another secret.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
-from payments_sandbox.services.ports import Index, Ports, Position, Record
+from payments_sandbox.services.ports import Index, Position, Record, Store
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class ListingPage(Generic[T]):
 
 
 def walk(
-    ports: Ports,
+    store: Store,
     index: Index,
     key: str,
     wanted: Callable[[Record], bool],
@@ -64,7 +64,7 @@ def walk(
     found: list[Record] = []
     scanned = 0
     while scanned < SCAN_MAX:
-        page = ports.store.page(index, key, after=start, limit=page_size, newest_first=True)
+        page = store.page(index, key, after=start, limit=page_size, newest_first=True)
         for record in page.records:
             if owner is not None and record.account_id != owner:
                 return ListingPage((), None)
@@ -84,10 +84,10 @@ def walk(
     return ListingPage(found, encode_cursor(start))
 
 
-def walk_due(ports: Ports, key: str, *, until: int | None, after: Position | None = None) -> Iterator[Record]:
+def walk_due(store: Store, key: str, *, until: int | None, after: Position | None = None) -> Iterator[Record]:
     """What is due under this key of the DUE index until a moment (milliseconds, included; None: at any time), in order."""
     while True:
-        page = ports.store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
+        page = store.page(Index.DUE, key, after=after, limit=DUE_PAGE)
         for record in page.records:
             assert record.due_at is not None, "what has no due_at is not in the due index"
             if until is not None and record.due_at > until:

@@ -10,7 +10,8 @@ from typing import Final
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
 from payments_sandbox.domain.ids import identify_card
 from payments_sandbox.services.ledger import entries
-from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.ports import Record
+from payments_sandbox.services.world import World
 
 _CARD_DIGITS: Final = (12, 19)
 """The least and the most digits of a card number. Source: ISO/IEC 7812-1."""
@@ -31,13 +32,13 @@ def refuse_stray_card_number(texts: list[tuple[str, str]], is_the_card: Callable
         )
 
 
-def recognise_card(ports: Ports, authorization: Record) -> Callable[[str], bool]:
+def recognise_card(world: World, authorization: Record) -> Callable[[str], bool]:
     """Tells the authorization's card number, which the ledger does not have, by its id."""
     last4 = entries.data_of(authorization)["card"]["last4"]
-    owner, card_id = ports.owner(authorization.account_id), authorization.card_id
+    owner, card_id = world.owner, authorization.card_id
 
     def is_the_card(digits: str) -> bool:
-        return digits.endswith(last4) and identify_card(ports.ledger_secret, owner, digits) == card_id
+        return digits.endswith(last4) and identify_card(world.secret, owner, digits) == card_id
 
     return is_the_card
 

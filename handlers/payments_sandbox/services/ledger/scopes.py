@@ -6,7 +6,7 @@ stored as `<id>!<scope>`, and listed under keys with the same ending; what belon
 (keys, controls, snapshots, inboxes) is stored as it is. An ordinary account has no scope: none of this is in its way.
 
 `!` sorts before every character of an id, so that ids under one key keep their order. `controls.py` puts the store into an
-account's ports; whoever reads the ledger across accounts (relay, dispatcher, sweeper) sees scoped ids, and hands each record to
+account's world; whoever reads the ledger across accounts (relay, dispatcher, sweeper) sees scoped ids, and hands each record to
 `own_record` before it does anything with it. Next: `world_copies.py` copies a world, `snapshots.py` keeps some.
 """
 
@@ -19,12 +19,12 @@ from payments_sandbox.services.ports import (
     CommitResult,
     Index,
     Page,
-    Ports,
     Position,
     Record,
     Store,
     Update,
 )
+from payments_sandbox.services.world import World
 
 SEPARATOR: Final = "!"
 SCOPE_LENGTH: Final = 12
@@ -138,19 +138,19 @@ def scope_of(stored_id: str) -> str:
     return stored_id.rpartition(SEPARATOR)[2] if SEPARATOR in stored_id else ""
 
 
-def stored_id(ports: Ports, record_id: str) -> str:
-    """The id under which the ledger keeps a record of the account. ports: the account's."""
-    return f"{record_id}{SEPARATOR}{ports.scope}" if ports.scope else record_id
+def stored_id(world: World, record_id: str) -> str:
+    """The id under which the ledger keeps a record of the account."""
+    return f"{record_id}{SEPARATOR}{world.scope}" if world.scope else record_id
 
 
-def own_record(ports: Ports, stored: Record) -> Record | None:
+def own_record(world: World, stored: Record) -> Record | None:
     """A record of the ledger as its account sees it; None when it belongs to a world that the account has left, or has not
-    entered. ports: the account's."""
+    entered."""
     if stored.id.startswith(_ACCOUNTS_OWN):
         return stored
-    if scope_of(stored.id) != ports.scope:
+    if scope_of(stored.id) != world.scope:
         return None
-    return _without(SEPARATOR + ports.scope, stored) if ports.scope else stored
+    return _without(SEPARATOR + world.scope, stored) if world.scope else stored
 
 
 def _without(suffix: str, record: Record) -> Record:

@@ -9,7 +9,8 @@ from payments_sandbox.domain.ids import PREFIXES
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ports import Index, Ports, Position, Record
+from payments_sandbox.services.ports import Index, Position, Record
+from payments_sandbox.services.world import World
 
 _IDS_PER_READ: Final = 100
 """As many as one read of the store fetches. What clients add to an authorization is fewer; what time and the network add
@@ -45,41 +46,39 @@ class CardSummary:
     last_used_at: int
 
 
-def get_transaction(ports: Ports, account_id: str, transaction_id: str) -> Family:
+def get_transaction(world: World, transaction_id: str) -> Family:
     """An entry with its family, as they stand now.
 
     Errors: transaction_not_found: the account has no entry of this id.
     """
-    now_ms = ports.clock.now_ms()
-    (record,) = ports.store.get([transaction_id])
-    if record is None or record.account_id != account_id or record.kind not in PREFIXES:
+    now_ms = world.clock.now_ms()
+    (record,) = world.store.get([transaction_id])
+    if record is None or record.account_id != world.account_id or record.kind not in PREFIXES:
         raise TransactionNotFound("The account has no transaction of this id.")
     root = record
     if record.kind != AUTHORIZATION:
-        (found,) = ports.store.get([entries.data_of(record)["authorization_id"]])
+        (found,) = world.store.get([entries.data_of(record)["authorization_id"]])
         assert found is not None, "an entry is written in one atomic write with its authorization"
         root = found
     ids = entries.data_of(root)["entries"]
     members = [root]
     for start in range(0, len(ids), _IDS_PER_READ):
-        found_members = ports.store.get(ids[start : start + _IDS_PER_READ])
+        found_members = world.store.get(ids[start : start + _IDS_PER_READ])
         members += [member for member in found_members if member is not None]
     return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
 
 
-def list_transactions(
-    ports: Ports, account_id: str, wanted: Filter, *, limit: int, cursor: str | None
-) -> ListingPage[Entry]:
+def list_transactions(world: World, wanted: Filter, *, limit: int, cursor: str | None) -> ListingPage[Entry]:
     """The account's entries, newest first, a page at a time.
 
     A page may hold fewer than `limit` entries although there are more, when few of many match: go on with the cursor.
     Errors: invalid_request: the cursor is not one that a listing gave.
     """
-    now_ms = ports.clock.now_ms()
+    now_ms = world.clock.now_ms()
     if wanted.card_id is not None:
         index, key = Index.CARD, wanted.card_id
     else:
-        index, key = Index.FEED, entries.feed_key(account_id)
+        index, key = Index.FEED, entries.feed_key(world.account_id)
 
     def matches(record: Record) -> bool:
         return (
@@ -89,13 +88,13 @@ def list_transactions(
         )
 
     page = walk(
-        ports,
+        world.store,
         index,
         key,
         matches,
         limit=limit,
         cursor=cursor,
-        owner=account_id,
+        owner=world.account_id,
         created_from=wanted.created_from,
         created_before=wanted.created_before,
         selective=wanted.type is not None or wanted.status is not None,
@@ -103,31 +102,31 @@ def list_transactions(
     return ListingPage([entries.as_of(record, now_ms) for record in page.items], page.next_cursor)
 
 
-def get_card(ports: Ports, account_id: str, card_id: str) -> CardSummary:
+def get_card(world: World, card_id: str) -> CardSummary:
     """A card that this account has used.
 
     Errors: card_not_found: the account has used no card of this id.
     """
-    newest = ports.store.page(Index.CARD, card_id, limit=1, newest_first=True).records
-    oldest = ports.store.page(Index.CARD, card_id, limit=1).records
-    if not newest or not oldest or newest[0].account_id != account_id:
+    newest = world.store.page(Index.CARD, card_id, limit=1, newest_first=True).records
+    oldest = world.store.page(Index.CARD, card_id, limit=1).records
+    if not newest or not oldest or newest[0].account_id != world.account_id:
         raise CardNotFound("The account has used no card of this id.")
     latest = newest[0]
     if latest.kind != AUTHORIZATION:
-        latest = _latest_authorization(ports, card_id) or latest
+        latest = _latest_authorization(world, card_id) or latest
     return CardSummary(
         card_id=card_id,
-        latest=entries.as_of(latest, ports.clock.now_ms()),
+        latest=entries.as_of(latest, world.clock.now_ms()),
         first_used_at=oldest[0].created_at,
         last_used_at=newest[0].created_at,
     )
 
 
-def _latest_authorization(ports: Ports, card_id: str) -> Record | None:
+def _latest_authorization(world: World, card_id: str) -> Record | None:
     """Other entries repeat the card as their own authorization saw it, which may be long ago."""
     after: Position | None = None
     while True:
-        page = ports.store.page(Index.CARD, card_id, after=after, newest_first=True)
+        page = world.store.page(Index.CARD, card_id, after=after, newest_first=True)
         for record in page.records:
             if record.kind == AUTHORIZATION:
                 return record

@@ -14,28 +14,29 @@ from payments_sandbox.domain.triggers import NO_TRIGGER
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import PlannedEntry, make_entry
 from payments_sandbox.services.ledger.entries import EXPIRY
-from payments_sandbox.services.ports import Ports, Record, Stale, Update
+from payments_sandbox.services.ports import Record, Stale, Update
+from payments_sandbox.services.world import World
 
 _RACES_MAX: Final = 64
 
 
-def expire_authorization(ports: Ports, record: Record) -> None:
+def expire_authorization(world: World, record: Record) -> None:
     """Release what an authorization holds, whose time is over; does nothing when nothing is held any more.
 
-    ports: the account's, at the moment of expiry. record: the authorization, as it was listed.
+    world: the account's, at the time of expiry. record: the authorization, as it was listed.
     """
     for _ in range(_RACES_MAX):
-        now_ms = ports.clock.now_ms()
+        now_ms = world.clock.now_ms()
         movement = plan_expiry(entries.authorization_of(record), now_ms=now_ms)
         if movement is None:
             return
-        identity = identify_entry(ports.ledger_secret, ports.owner(record.account_id), EXPIRY, record.id)
+        identity = identify_entry(world.secret, world.owner, EXPIRY, record.id)
         plan = PlannedEntry(movement, postings.release(movement.amount), None, NO_TRIGGER)
         request = {"authorization_id": record.id}
         lapsed = replace(record, data={**record.data, "expired": True})
-        entry, updated = make_entry(ports, lapsed, EXPIRY, identity, request, plan, now_ms)
-        if not isinstance(ports.store.commit([entry], [Update(updated)]), Stale):
+        entry, updated = make_entry(world, lapsed, EXPIRY, identity, request, plan, now_ms)
+        if not isinstance(world.store.commit([entry], [Update(updated)]), Stale):
             return
-        (current,) = ports.store.get([record.id])
+        (current,) = world.store.get([record.id])
         assert current is not None, "nothing is ever deleted"
         record = current

@@ -14,7 +14,8 @@ from payments_sandbox.domain.money import NUMERIC_CODES, format_amount
 from payments_sandbox.domain.network import APPROVED, MESSAGE_TYPES, RESPONSE_CODES
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, EXPIRY
-from payments_sandbox.services.ports import PackedMessage, Ports, Record
+from payments_sandbox.services.ports import PackedMessage, Record
+from payments_sandbox.services.world import World
 
 SPECIFICATION: Final = "ISO 8583:1987, ASCII elements, binary bitmaps"
 
@@ -35,26 +36,26 @@ class PackedPair:
     response: tuple[Message, PackedMessage]
 
 
-def get_network_messages(ports: Ports, account_id: str, transaction_id: str) -> PackedPair:
+def get_network_messages(world: World, transaction_id: str) -> PackedPair:
     """The messages of an entry of the account.
 
     Errors: transaction_not_found: the account has no entry of this id.
     """
-    (record,) = ports.store.get([transaction_id])
-    if record is None or record.account_id != account_id or record.kind not in MESSAGE_TYPES:
+    (record,) = world.store.get([transaction_id])
+    if record is None or record.account_id != world.account_id or record.kind not in MESSAGE_TYPES:
         raise TransactionNotFound("The account has no transaction of this id.")
-    request = request_message(record, _find_original(ports, record))
+    request = request_message(record, _find_original(world, record))
     response = response_message(record, request)
-    pack = ports.packer.pack
+    pack = world.infrastructure.packer.pack
     return PackedPair(record, (request, pack(request)), (response, pack(response)))
 
 
-def _find_original(ports: Ports, record: Record) -> Record:
+def _find_original(world: World, record: Record) -> Record:
     """The entry whose message an entry's is about: the refund that failed, otherwise the authorization, perhaps itself."""
     if record.kind == AUTHORIZATION:
         return record
     data = entries.data_of(record)
-    (found,) = ports.store.get([data["request"].get("refund_id", data["authorization_id"])])
+    (found,) = world.store.get([data["request"].get("refund_id", data["authorization_id"])])
     assert found is not None, "an entry is written in one atomic write with its authorization"
     return found
 

@@ -51,7 +51,8 @@ from payments_sandbox.services.ledger.pan_guard import (
     refuse_stray_card_number,
 )
 from payments_sandbox.services.payments.refund_outcomes import await_outcome
-from payments_sandbox.services.ports import AlreadyExists, Committed, Ports, Record, Stale
+from payments_sandbox.services.ports import AlreadyExists, Committed, Record, Stale
+from payments_sandbox.services.world import World
 
 RACES_MAX: Final = 64
 """How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
@@ -93,12 +94,11 @@ class PaymentOperation:
     simulate: str | None = None
 
 
-def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idempotency_key: str) -> Outcome:
+def authorize_payment(world: World, command: Authorize, *, idempotency_key: str) -> Outcome:
     """Ask the card's issuer to hold an amount. A decline is a result, not an error.
 
     Money: command.amount counts the currency's smallest unit, 1 to 999999999999.
     Idempotency: the same key and request return the first result, a decline included.
-    Durability: where the ports have a `group`, wait for it to settle before anybody is told.
     Errors, by precedence:
         invalid_request: the card number stands in a text field, where it would be kept; or the account has a seed, and the
             card is no published test card.
@@ -110,22 +110,22 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     refuse_stray_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
-    if ports.seeded:
+    if world.seeded:
         _require_test_card(card.number)
-    now_ms = ports.clock.now_ms()
-    owner = ports.owner(account_id)
-    card_id = identify_card(ports.ledger_secret, owner, card.number)
+    now_ms = world.clock.now_ms()
+    owner = world.owner
+    card_id = identify_card(world.secret, owner, card.number)
     request = _authorize_request(command, card_id)
     today = day_of(now_ms)
     decision = decide_authorization(
         card, command.amount, command.simulate, year=today.year, month=today.month
     )
     for generation in count():
-        identity = identify_entry(
-            ports.ledger_secret, owner, AUTHORIZATION, idempotency_key, generation=generation
+        identity = identify_entry(world.secret, owner, AUTHORIZATION, idempotency_key, generation=generation)
+        record = _authorization_record(
+            world.account_id, command, identity, card_id, request, decision, now_ms
         )
-        record = _authorization_record(account_id, command, identity, card_id, request, decision, now_ms)
-        existing = (ports.group or ports.store).insert(record)
+        existing = world.insert(record)
         if existing is None:
             return Outcome(entries.as_created(record), replayed=False)
         if not entries.key_is_forgotten(existing, now_ms):
@@ -191,9 +191,7 @@ def _authorization_record(
     )
 
 
-def capture_payment(
-    ports: Ports, account_id: str, command: PaymentOperation, *, idempotency_key: str
-) -> Outcome:
+def capture_payment(world: World, command: PaymentOperation, *, idempotency_key: str) -> Outcome:
     """Capture part or all of what an authorization holds.
 
     Money: 1 <= amount <= what is left to capture, in the authorization's currency; None captures all of it. Several
@@ -215,16 +213,14 @@ def capture_payment(
 
         def consequences(draft: AuthorizationUpdate, capture: Record) -> None:
             if decline is None:
-                open_after_capture(ports, draft, capture)
+                open_after_capture(world, draft, capture)
 
         return PlannedEntry(movement, moved, decline, simulation, consequences=consequences)
 
-    return _operate(ports, account_id, "capture", command, plan, idempotency_key)
+    return _operate(world, "capture", command, plan, idempotency_key)
 
 
-def refund_payment(
-    ports: Ports, account_id: str, command: PaymentOperation, *, idempotency_key: str
-) -> Outcome:
+def refund_payment(world: World, command: PaymentOperation, *, idempotency_key: str) -> Outcome:
     """Give captured money back to the cardholder.
 
     Money: 1 <= amount <= captured less refunded, over all captures of the authorization; None refunds all of it.
@@ -247,8 +243,8 @@ def refund_payment(
 
         def consequences(draft: AuthorizationUpdate, refund: Record) -> None:
             if course is not None:
-                await_outcome(ports, draft, refund)
-            close_warnings(ports, draft, now_ms)
+                await_outcome(world, draft, refund)
+            close_warnings(world, draft, now_ms)
 
         return PlannedEntry(
             movement,
@@ -259,12 +255,10 @@ def refund_payment(
             consequences,
         )
 
-    return _operate(ports, account_id, "refund", command, plan, idempotency_key)
+    return _operate(world, "refund", command, plan, idempotency_key)
 
 
-def void_payment(
-    ports: Ports, account_id: str, command: PaymentOperation, *, idempotency_key: str
-) -> Outcome:
+def void_payment(world: World, command: PaymentOperation, *, idempotency_key: str) -> Outcome:
     """Give back all that an authorization still holds; captured money stays captured.
 
     Idempotency: the same key and request return the first result.
@@ -280,12 +274,10 @@ def void_payment(
         movement = plan_void(authorization, now_ms=now_ms)
         return PlannedEntry(movement, postings.release(movement.amount), None, NO_TRIGGER)
 
-    return _operate(ports, account_id, "void", command, plan, idempotency_key)
+    return _operate(world, "void", command, plan, idempotency_key)
 
 
-def increment_payment(
-    ports: Ports, account_id: str, command: PaymentOperation, *, idempotency_key: str
-) -> Outcome:
+def increment_payment(world: World, command: PaymentOperation, *, idempotency_key: str) -> Outcome:
     """Ask the issuer to hold more on an authorization that is still open; its validity does not start anew.
 
     Money: command.amount (required) is what is added; the new total is at most 999999999999.
@@ -305,15 +297,14 @@ def increment_payment(
         decline, simulation = decide_operation(command.simulate, None)
         return PlannedEntry(movement, postings.hold(amount), decline, simulation)
 
-    return _operate(ports, account_id, "increment", command, plan, idempotency_key)
+    return _operate(world, "increment", command, plan, idempotency_key)
 
 
 _Planner = Callable[[Record, Authorization, int], PlannedEntry]
 
 
 def _operate(
-    ports: Ports,
-    account_id: str,
+    world: World,
     kind: str,
     command: PaymentOperation,
     planner: _Planner,
@@ -323,21 +314,19 @@ def _operate(
     request = _operation_request(command)
     generation = races = 0
     while races < RACES_MAX:
-        identity = identify_entry(
-            ports.ledger_secret, ports.owner(account_id), kind, idempotency_key, generation=generation
-        )
-        now_ms = ports.clock.now_ms()
+        identity = identify_entry(world.secret, world.owner, kind, idempotency_key, generation=generation)
+        now_ms = world.clock.now_ms()
         try:
-            authorization = _get_authorization(ports, account_id, command.authorization_id)
+            authorization = _get_authorization(world, command.authorization_id)
             plan = planner(authorization, entries.authorization_of(authorization), now_ms)
         except (NotFound, StateConflict):
             # The first use of this key may be what brought about the state that now refuses it.
-            (existing,) = ports.store.get([identity.id])
+            (existing,) = world.store.get([identity.id])
             if existing is None:
                 raise
         else:
-            refuse_stray_card_number(_kept_texts(command), recognise_card(ports, authorization))
-            draft = AuthorizationUpdate(ports, authorization)
+            refuse_stray_card_number(_kept_texts(command), recognise_card(world, authorization))
+            draft = AuthorizationUpdate(world, authorization)
             entry = draft.add_entry(kind, identity, request, plan, now_ms)
             match draft.commit():
                 case Committed():
@@ -356,9 +345,9 @@ def _operate(
     )
 
 
-def _get_authorization(ports: Ports, account_id: str, authorization_id: str) -> Record:
-    (record,) = ports.store.get([authorization_id])
-    if record is None or record.account_id != account_id or record.kind != AUTHORIZATION:
+def _get_authorization(world: World, authorization_id: str) -> Record:
+    (record,) = world.store.get([authorization_id])
+    if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
             errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],

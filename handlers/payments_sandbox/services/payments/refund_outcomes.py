@@ -16,7 +16,8 @@ from payments_sandbox.domain.refund_courses import FAILED, OUTCOME_DELAY_MS, REF
 from payments_sandbox.domain.triggers import Simulation
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
-from payments_sandbox.services.ports import Ports, Record, Stale
+from payments_sandbox.services.ports import Record, Stale
+from payments_sandbox.services.world import World
 
 TIMER: Final = "refund_timer"
 SUCCESS: Final = "refund_success"
@@ -25,11 +26,11 @@ FAILURE: Final = "refund_failure"
 _RACES_MAX: Final = 64
 
 
-def await_outcome(ports: Ports, draft: AuthorizationUpdate, refund: Record) -> None:
+def await_outcome(world: World, draft: AuthorizationUpdate, refund: Record) -> None:
     """Put the timer of a refund's outcome into the draft of the refund."""
     draft.inserts.append(
         Record(
-            id=identify_object(ports.ledger_secret, ports.owner(refund.account_id), TIMER, refund.id),
+            id=identify_object(world.secret, world.owner, TIMER, refund.id),
             kind=TIMER,
             account_id=refund.account_id,
             version=1,
@@ -40,27 +41,27 @@ def await_outcome(ports: Ports, draft: AuthorizationUpdate, refund: Record) -> N
     )
 
 
-def decide_outcome(ports: Ports, timer: Record) -> None:
+def decide_outcome(world: World, timer: Record) -> None:
     """Have the refund succeed or fail; does nothing when that has happened already.
 
-    ports: the account's, at the moment of the outcome. timer: as it was listed.
+    world: the account's, at the time of the outcome. timer: as it was listed.
     """
-    now_ms = ports.clock.now_ms()
+    now_ms = world.clock.now_ms()
     for _ in range(_RACES_MAX):
-        current, refund = ports.store.get([timer.id, timer.data["refund_id"]])
+        current, refund = world.store.get([timer.id, timer.data["refund_id"]])
         assert current is not None, "nothing is ever deleted"
         assert refund is not None, "a timer is written together with its refund"
         if current.due_at is None:
             return
-        (authorization,) = ports.store.get([entries.data_of(refund)["authorization_id"]])
+        (authorization,) = world.store.get([entries.data_of(refund)["authorization_id"]])
         assert authorization is not None, "a refund is written together with its authorization"
         outcome = REFUND_COURSES[entries.data_of(refund)["course"]].outcome
         decided = replace(refund, version=refund.version + 1, data={**refund.data, "outcome": outcome})
-        draft = AuthorizationUpdate(ports, authorization)
+        draft = AuthorizationUpdate(world, authorization)
         if outcome == FAILED:
-            _add_failure(ports, draft, refund, now_ms)
+            _add_failure(world, draft, refund, now_ms)
         else:
-            draft.inserts.append(_success(ports, decided, now_ms))
+            draft.inserts.append(_success(world, decided, now_ms))
         draft.updates += [decided, replace(current, version=current.version + 1, due_at=None)]
         if not isinstance(draft.commit(), Stale):
             return
@@ -80,9 +81,9 @@ def refund_of_success(record: Record) -> Record:
     )
 
 
-def _success(ports: Ports, refund: Record, now_ms: int) -> Record:
+def _success(world: World, refund: Record, now_ms: int) -> Record:
     return Record(
-        id=identify_object(ports.ledger_secret, ports.owner(refund.account_id), SUCCESS, refund.id),
+        id=identify_object(world.secret, world.owner, SUCCESS, refund.id),
         kind=SUCCESS,
         account_id=refund.account_id,
         version=1,
@@ -97,10 +98,10 @@ def _success(ports: Ports, refund: Record, now_ms: int) -> Record:
     )
 
 
-def _add_failure(ports: Ports, draft: AuthorizationUpdate, refund: Record, now_ms: int) -> None:
+def _add_failure(world: World, draft: AuthorizationUpdate, refund: Record, now_ms: int) -> None:
     data = entries.data_of(refund)
     movement = plan_refund_failure(entries.authorization_of(draft.authorization), data["amount"])
-    identity = identify_entry(ports.ledger_secret, ports.owner(refund.account_id), FAILURE, refund.id)
+    identity = identify_entry(world.secret, world.owner, FAILURE, refund.id)
     plan = PlannedEntry(
         movement,
         postings.refund_failure(movement.amount),

@@ -15,7 +15,8 @@ from payments_sandbox.domain import postings
 from payments_sandbox.domain.ids import SettlementIdentity
 from payments_sandbox.domain.postings import Posting
 from payments_sandbox.domain.settlement import Line
-from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.ports import Record
+from payments_sandbox.services.world import World
 
 SETTLEMENT: Final = "settlement"
 LINES: Final = "settlement_lines"
@@ -204,11 +205,11 @@ def batch_of(record: Record) -> Batch:
     )
 
 
-def read_lines(ports: Ports, settlement: Settlement) -> list[Line]:
+def read_lines(world: World, settlement: Settlement) -> list[Line]:
     """The settlement's lines, in the order in which their entries were made."""
     ids = _line_record_ids(settlement.settlement_id, settlement.line_records)
     lines: list[Line] = []
-    for record in ports.store.get(ids):
+    for record in world.store.get(ids):
         assert record is not None, "lines are written together with their settlement"
         lines += [Line(*line) for line in record.data["lines"]]
     return sorted(lines, key=lambda line: (line.created_at, line.transaction_id))

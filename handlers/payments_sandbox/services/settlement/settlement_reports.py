@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from payments_sandbox.domain.discrepancies import Misreport, plant
 from payments_sandbox.domain.errors import SettlementInProgress
-from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.settlement.settlement_records import Settlement, read_lines
 from payments_sandbox.services.settlement.settlements import get_settlement
+from payments_sandbox.services.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,15 @@ class Report:
     misreport: Misreport
 
 
-def get_report(ports: Ports, account_id: str, settlement_id: str) -> Report:
+def get_report(world: World, settlement_id: str) -> Report:
     """The report of a completed settlement.
 
     Errors, by precedence: settlement_not_found. settlement_in_progress: lines may still be added to it.
     """
-    settlement = get_settlement(ports, account_id, settlement_id)
+    settlement = get_settlement(world, settlement_id)
     if not settlement.completed:
         raise SettlementInProgress("The settlement is under way; ask again in a moment.")
-    lines = read_lines(ports, settlement)
+    lines = read_lines(world, settlement)
     return Report(
         settlement, plant(settlement_id, settlement.batch.discrepancies, lines, settlement.currency)
     )

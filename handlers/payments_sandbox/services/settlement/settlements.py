@@ -26,7 +26,7 @@ from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import data_of, with_settlement
 from payments_sandbox.services.ledger.listings import ListingPage, walk, walk_due
-from payments_sandbox.services.ports import Committed, Index, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Index, Record, Update
 from payments_sandbox.services.settlement import settlement_records
 from payments_sandbox.services.settlement.representations import render_settlement
 from payments_sandbox.services.settlement.settlement_records import (
@@ -41,6 +41,7 @@ from payments_sandbox.services.settlement.settlement_records import (
     settlement_of,
     with_lines,
 )
+from payments_sandbox.services.world import World
 
 _RACES_MAX: Final = 64
 
@@ -54,26 +55,24 @@ class Gathered:
     finished: bool = True
 
 
-def settle_due(ports: Ports, record: Record) -> None:
-    """Settle everything of an account that is due with this entry. ports: the account's, at that moment.
+def settle_due(world: World, record: Record) -> None:
+    """Settle everything of an account that is due with this entry. world: the account's, at that time.
 
     Many entries are due at one moment, and whoever lists them hands them all here: but the first finds nothing to do.
     """
-    (current,) = ports.store.get([record.id])
+    (current,) = world.store.get([record.id])
     if current is None or current.due_at is None:
         return
-    now_ms = ports.clock.now_ms()
-    settle(ports, Batch(record.account_id, settled_at=now_ms, up_to=now_ms))
+    now_ms = world.clock.now_ms()
+    settle(world, Batch(record.account_id, settled_at=now_ms, up_to=now_ms))
 
 
-def resume_settlement(ports: Ports, record: Record) -> None:
+def resume_settlement(world: World, record: Record) -> None:
     """Go on with the settlement of this record, which somebody began and did not complete."""
-    settle(ports, batch_of(record), begun=[record.id])
+    settle(world, batch_of(record), begun=[record.id])
 
 
-def settle_on_demand(
-    ports: Ports, account_id: str, *, up_to: int | None, discrepancies: Sequence[str]
-) -> list[Settlement]:
+def settle_on_demand(world: World, *, up_to: int | None, discrepancies: Sequence[str]) -> list[Settlement]:
     """Settle now what the account made up to a moment (milliseconds; that moment included; at most now, which None is).
 
     discrepancies: what the reports of these settlements get wrong. What was begun before is completed first, and is among
@@ -81,18 +80,22 @@ def settle_on_demand(
     not completed; a repeat goes on with it, and so does whoever finds it due.
     Errors: account_busy.
     """
-    now_ms = ports.clock.now_ms()
-    deadline_ms = ports.wall_clock.now_ms() + ports.request_budget_s * SECOND_MS
+    now_ms = world.clock.now_ms()
+    deadline_ms = world.wall_clock.now_ms() + world.infrastructure.request_budget_s * SECOND_MS
 
     def has_time() -> bool:
-        return ports.wall_clock.now_ms() < deadline_ms
+        return world.wall_clock.now_ms() < deadline_ms
 
     up_to = now_ms if up_to is None else min(up_to, now_ms)
-    asked = Batch(account_id, now_ms, up_to, on_demand=True, discrepancies=tuple(discrepancies))
-    begun = [record for record in walk_due(ports, account_id, until=now_ms) if record.kind == SETTLEMENT]
+    asked = Batch(world.account_id, now_ms, up_to, on_demand=True, discrepancies=tuple(discrepancies))
+    begun = [
+        record
+        for record in walk_due(world.store, world.account_id, until=now_ms)
+        if record.kind == SETTLEMENT
+    ]
     done: dict[str, Settlement] = {}
     for batch, ids in [*((batch_of(record), [record.id]) for record in begun), (asked, [])]:
-        made = settle(ports, batch, has_time, begun=ids)
+        made = settle(world, batch, has_time, begun=ids)
         done |= {settlement.settlement_id: settlement for settlement in made}
         if not all(settlement.completed for settlement in made):
             break
@@ -100,18 +103,18 @@ def settle_on_demand(
 
 
 def settle(
-    ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True, *, begun: Sequence[str] = ()
+    world: World, batch: Batch, go_on: Callable[[], bool] = lambda: True, *, begun: Sequence[str] = ()
 ) -> list[Settlement]:
     """Gather the batch and complete its settlements, those of these ids among them; unless `go_on` said to stop: then they
     are answered as they stand. Errors: account_busy."""
-    gathered = gather(ports, batch, go_on)
+    gathered = gather(world, batch, go_on)
     settlement_ids = dict.fromkeys([*begun, *gathered.settlement_ids])
     if gathered.finished:
-        return [complete_settlement(ports, settlement_id) for settlement_id in settlement_ids]
-    return [get_settlement(ports, batch.account_id, settlement_id) for settlement_id in settlement_ids]
+        return [complete_settlement(world, settlement_id) for settlement_id in settlement_ids]
+    return [get_settlement(world, settlement_id) for settlement_id in settlement_ids]
 
 
-def gather(ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True) -> Gathered:
+def gather(world: World, batch: Batch, go_on: Callable[[], bool] = lambda: True) -> Gathered:
     """Put every entry of the batch that is not settled into a settlement. go_on: asked after each full set, so that
     there is progress whatever it answers.
 
@@ -119,15 +122,15 @@ def gather(ports: Ports, batch: Batch, go_on: Callable[[], bool] = lambda: True)
     """
     gathered = Gathered()
     for _ in range(_RACES_MAX):
-        if _Gathering(ports, batch, go_on, gathered).run():
+        if _Gathering(world, batch, go_on, gathered).run():
             return gathered
     raise AccountBusy("Others are settling the account; repeat the request.")
 
 
-def complete_settlement(ports: Ports, settlement_id: str) -> Settlement:
+def complete_settlement(world: World, settlement_id: str) -> Settlement:
     """Make a settlement's payout and tell of it, unless that was done before. Errors: account_busy."""
     for _ in range(_RACES_MAX):
-        (record,) = ports.store.get([settlement_id])
+        (record,) = world.store.get([settlement_id])
         assert record is not None, "nothing is ever deleted"
         if record.data["completed"]:
             return settlement_of(record)
@@ -142,27 +145,25 @@ def complete_settlement(ports: Ports, settlement_id: str) -> Settlement:
             data=render_settlement(settlement),
             feed_key=entries.feed_key(record.account_id),
         )
-        if isinstance(ports.store.commit([told], [Update(completed)]), Committed):
+        if isinstance(world.store.commit([told], [Update(completed)]), Committed):
             return settlement
     raise AccountBusy("Others are settling the account; repeat the request.")
 
 
-def get_settlement(ports: Ports, account_id: str, settlement_id: str) -> Settlement:
+def get_settlement(world: World, settlement_id: str) -> Settlement:
     """A settlement of the account. Errors: settlement_not_found."""
-    (record,) = ports.store.get([settlement_id])
-    if record is None or record.account_id != account_id or record.kind != SETTLEMENT:
+    (record,) = world.store.get([settlement_id])
+    if record is None or record.account_id != world.account_id or record.kind != SETTLEMENT:
         raise SettlementNotFound("The account has no settlement of this id.")
     return settlement_of(record)
 
 
-def list_settlements(
-    ports: Ports, account_id: str, *, limit: int, cursor: str | None
-) -> ListingPage[Settlement]:
+def list_settlements(world: World, *, limit: int, cursor: str | None) -> ListingPage[Settlement]:
     """The account's settlements, newest first. Errors: invalid_request: the cursor is not one that a listing gave."""
     page = walk(
-        ports,
+        world.store,
         Index.FEED,
-        settlement_records.feed_key(account_id),
+        settlement_records.feed_key(world.account_id),
         lambda record: True,
         limit=limit,
         cursor=cursor,
@@ -174,8 +175,8 @@ def list_settlements(
 class _Gathering:
     """One go through what the account has due. Entries leave the index behind it, as they are settled."""
 
-    def __init__(self, ports: Ports, batch: Batch, go_on: Callable[[], bool], gathered: Gathered) -> None:
-        self._ports = ports
+    def __init__(self, world: World, batch: Batch, go_on: Callable[[], bool], gathered: Gathered) -> None:
+        self._world = world
         self._batch = batch
         self._go_on = go_on
         self._gathered = gathered
@@ -189,7 +190,7 @@ class _Gathering:
             together = waiting.setdefault(data_of(entry)["currency"], [])
             together.append(entry)
             # The same entries share a record of lines whenever this is begun anew: those that were written left full.
-            if len(together) == self._ports.limits.settlement_lines_per_record:
+            if len(together) == self._world.infrastructure.limits.settlement_lines_per_record:
                 if not self._write(together):
                     return False
                 together.clear()
@@ -201,7 +202,7 @@ class _Gathering:
     def _entries(self) -> Iterator[Record]:
         batch = self._batch
         until = None if batch.on_demand else batch.up_to
-        for record in walk_due(self._ports, batch.account_id, until=until):
+        for record in walk_due(self._world.store, batch.account_id, until=until):
             if record.kind in SETTLED_KINDS and not (batch.on_demand and record.created_at > batch.up_to):
                 yield record
 
@@ -216,9 +217,9 @@ class _Gathering:
             Update(with_settlement(entry, settlement.id, self._batch.settled_at)) for entry in together
         ]
         if settlement.version:
-            result = self._ports.store.commit([lines], [Update(grown), *settled])
+            result = self._world.store.commit([lines], [Update(grown), *settled])
         else:
-            result = self._ports.store.commit([grown, lines], settled)
+            result = self._world.store.commit([grown, lines], settled)
         if not isinstance(result, Committed):
             return False
         self._growing[currency] = grown
@@ -227,11 +228,11 @@ class _Gathering:
 
     def _open(self, currency: str) -> Record:
         """The batch's settlement in this currency that has room for more; a new one when there is none."""
-        batch, secret = self._batch, self._ports.ledger_secret
-        owner = self._ports.owner(batch.account_id)
+        batch, secret = self._batch, self._world.secret
+        owner = self._world.owner
         for number in count():
             identity = identify_settlement(secret, owner, currency, batch.name, number)
-            (record,) = self._ports.store.get([identity.id])
+            (record,) = self._world.store.get([identity.id])
             if record is None:
                 return new_record(batch, currency, identity)
             if not record.data["completed"] and not self._is_full(record):
@@ -241,7 +242,7 @@ class _Gathering:
     def _is_full(self, settlement: Record) -> bool:
         """Whether it holds as many entries as a settlement can; a busier day makes several."""
         line_records: int = settlement.data["line_records"]
-        return line_records >= self._ports.limits.settlement_line_records_max
+        return line_records >= self._world.infrastructure.limits.settlement_line_records_max
 
     def _lines(self, together: Sequence[Record]) -> list[Line]:
         """The entries' lines. One without a reference of its own has its authorization's."""
@@ -250,7 +251,7 @@ class _Gathering:
             for entry in together
             if "merchant_reference" not in data_of(entry)["request"]
         }
-        found = self._ports.store.get(list(unnamed)) if unnamed else []
+        found = self._world.store.get(list(unnamed)) if unnamed else []
         references = {record.id: _reference(record) for record in found if record is not None}
         return [
             _line(entry, _reference(entry) or references[data_of(entry)["authorization_id"]])

@@ -13,7 +13,8 @@ from typing import Any, Final
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.faults import Fault, Rule, parse_fault
 from payments_sandbox.services.accounts.controls import Controls, change_controls, get_controls
-from payments_sandbox.services.ports import Committed, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Record, Update
+from payments_sandbox.services.world import World
 
 KIND: Final = "fault_counters"
 _PREFIX: Final = "flt_"
@@ -29,14 +30,14 @@ class ActiveRule:
     fired: int
 
 
-def get_rules(ports: Ports, account_id: str) -> list[ActiveRule]:
+def get_rules(world: World) -> list[ActiveRule]:
     """The account's rules, the first that strikes first."""
-    controls = get_controls(ports, account_id)
-    seen, fired = _counters_of(_read_counters(ports, account_id), controls)
+    controls = get_controls(world.infrastructure, world.account_id)
+    seen, fired = _counters_of(_read_counters(world), controls)
     return [ActiveRule(*each) for each in zip(rules_of(controls), seen, fired, strict=True)]
 
 
-def set_rules(ports: Ports, account_id: str, rules: Sequence[Rule]) -> tuple[list[ActiveRule], bool]:
+def set_rules(world: World, rules: Sequence[Rule]) -> tuple[list[ActiveRule], bool]:
     """Replace the account's rules, and count from nothing. Also answers whether these are the account's first controls.
 
     Errors: invalid_request: a rule's fault is not in the grammar. account_busy.
@@ -48,17 +49,17 @@ def set_rules(ports: Ports, account_id: str, rules: Sequence[Rule]) -> tuple[lis
         generation = controls.fault_generation + 1
         return replace(controls, faults=[_rule_data(rule) for rule in rules], fault_generation=generation)
 
-    _, first = change_controls(ports, account_id, change)
+    _, first = change_controls(world.infrastructure, world.account_id, change)
     return [ActiveRule(rule, 0, 0) for rule in rules], first
 
 
-def clear_rules(ports: Ports, account_id: str) -> None:
+def clear_rules(world: World) -> None:
     """Let nothing go wrong any more. Errors: account_busy."""
-    if get_controls(ports, account_id).faults:
-        set_rules(ports, account_id, [])
+    if get_controls(world.infrastructure, world.account_id).faults:
+        set_rules(world, [])
 
 
-def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: str) -> Fault | None:
+def next_fault(world: World, controls: Controls, operation_id: str) -> Fault | None:
     """The fault that strikes this request, which is counted; None when it is spared.
 
     Errors: store_unavailable: too many requests are counted at once.
@@ -69,10 +70,10 @@ def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: 
     if not any(rule.counts for rule in rules if rule.covers(operation_id)):
         return _parsed(next(rule for rule in rules if rule.covers(operation_id)))
     for _ in range(_RACES_MAX):
-        record = _read_counters(ports, account_id)
+        record = _read_counters(world)
         seen, fired = _counters_of(record, controls)
-        struck = _strike(rules, operation_id, seen, fired, _chance(ports, account_id))
-        if _write_counters(ports, account_id, record, controls, seen, fired):
+        struck = _strike(rules, operation_id, seen, fired, _chance(world))
+        if _write_counters(world, record, controls, seen, fired):
             return None if struck is None else _parsed(struck)
     raise StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
 
@@ -96,9 +97,9 @@ def _strike(
     return None
 
 
-def _chance(ports: Ports, account_id: str) -> str:
+def _chance(world: World) -> str:
     """What chance follows from: an account of one seed meets the same faults wherever it is."""
-    return hmac.digest(ports.ledger_secret, f"fault\0{ports.owner(account_id)}".encode(), "sha256").hex()
+    return hmac.digest(world.secret, f"fault\0{world.owner}".encode(), "sha256").hex()
 
 
 def _parsed(rule: Rule) -> Fault:
@@ -114,8 +115,8 @@ def _rule_data(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _read_counters(ports: Ports, account_id: str) -> Record | None:
-    (record,) = ports.store.get([_PREFIX + account_id])
+def _read_counters(world: World) -> Record | None:
+    (record,) = world.store.get([_PREFIX + world.account_id])
     return record
 
 
@@ -129,8 +130,7 @@ def _counters_of(record: Record | None, controls: Controls) -> tuple[list[int], 
 
 
 def _write_counters(
-    ports: Ports,
-    account_id: str,
+    world: World,
     record: Record | None,
     controls: Controls,
     seen: list[int],
@@ -138,8 +138,8 @@ def _write_counters(
 ) -> bool:
     data = {"generation": controls.fault_generation, "seen": seen, "fired": fired}
     if record is None:
-        now_ms = ports.wall_clock.now_ms()
-        first = Record(_PREFIX + account_id, KIND, account_id, 1, now_ms, data)
-        return ports.store.insert(first) is None
+        now_ms = world.wall_clock.now_ms()
+        first = Record(_PREFIX + world.account_id, KIND, world.account_id, 1, now_ms, data)
+        return world.store.insert(first) is None
     update = Update(replace(record, version=record.version + 1, data=data))
-    return isinstance(ports.store.commit([], [update]), Committed)
+    return isinstance(world.store.commit([], [update]), Committed)

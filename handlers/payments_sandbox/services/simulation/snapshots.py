@@ -35,9 +35,11 @@ from payments_sandbox.services.accounts.controls import (
     first_record,
     get_controls,
 )
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.scopes import ScopedStore
-from payments_sandbox.services.ports import Committed, Index, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Index, Record, Update
 from payments_sandbox.services.simulation.world_copies import from_data, new_scope, read_world, to_data
+from payments_sandbox.services.world import World
 
 KIND: Final = "snapshot"
 CHUNK: Final = "snapshot_chunk"
@@ -68,111 +70,113 @@ class Snapshot:
     records: int
 
 
-async def take_snapshot(ports: Ports, account_id: str, *, name: str | None) -> Snapshot:
+async def take_snapshot(world: World, *, name: str | None) -> Snapshot:
     """Keep the account's world as it is now.
 
     Errors, by precedence: snapshot_limit_reached. snapshot_too_large.
     """
-    finish_work(ports, account_id)
-    if len(_list(ports, account_id)) >= SNAPSHOTS_MAX:
+    finish_work(world)
+    if len(_list(world)) >= SNAPSHOTS_MAX:
         raise SnapshotLimitReached(f"An account can have {SNAPSHOTS_MAX} snapshots; delete one first.")
-    controls = get_controls(ports, account_id)
-    kept = {**asdict(controls), "namespace": ports.owner(account_id)}
+    controls = get_controls(world.infrastructure, world.account_id)
+    kept = {**asdict(controls), "namespace": world.owner}
     header = Record(
-        id=_PREFIX + ports.randomness.token(20),
+        id=_PREFIX + world.infrastructure.randomness.token(20),
         kind=KIND,
-        account_id=account_id,
+        account_id=world.account_id,
         version=1,
-        created_at=ports.wall_clock.now_ms(),
+        created_at=world.wall_clock.now_ms(),
         data={
             "name": name,
             "state": _TAKING,
-            "clock_at": ports.clock.now_ms(),
+            "clock_at": world.clock.now_ms(),
             "controls": kept,
             "records": 0,
             "chunks": 0,
         },
-        feed_key=_work_key(account_id),
+        feed_key=_work_key(world.account_id),
     )
-    ports.ledger.insert(header)
+    world.infrastructure.store.insert(header)
     count = chunks = 0
-    for records in _chunked(read_world(ports, account_id), ports.limits.snapshot_chunk_bytes_max):
+    for records in _chunked(read_world(world), world.infrastructure.limits.snapshot_chunk_bytes_max):
         count += len(records)
-        if count > ports.limits.snapshot_records_max:
-            _empty(ports, header)
+        if count > world.infrastructure.limits.snapshot_records_max:
+            _empty(world.infrastructure, header)
             raise SnapshotTooLarge(
-                f"A snapshot holds at most {ports.limits.snapshot_records_max} records, of which an authorization is "
+                f"A snapshot holds at most {world.infrastructure.limits.snapshot_records_max} records, of which an authorization is "
                 "one and each of its entries another."
             )
-        ports.ledger.insert(_chunk(header, chunks, records))
+        world.infrastructure.store.insert(_chunk(header, chunks, records))
         chunks += 1
         # Other requests have a turn.
         await asyncio.sleep(0)
-    complete = _changed(header, _list_key(account_id), state=_COMPLETE, records=count, chunks=chunks)
-    if not isinstance(ports.ledger.commit([], [Update(complete)]), Committed):
+    complete = _changed(header, _list_key(world.account_id), state=_COMPLETE, records=count, chunks=chunks)
+    if not isinstance(world.infrastructure.store.commit([], [Update(complete)]), Committed):
         raise AccountBusy("The snapshot took so long that it was given up; take it again.")
     return _snapshot_of(complete)
 
 
-def list_snapshots(ports: Ports, account_id: str) -> list[Snapshot]:
+def list_snapshots(world: World) -> list[Snapshot]:
     """The account's snapshots, newest first."""
-    return [_snapshot_of(record) for record in _list(ports, account_id)]
+    return [_snapshot_of(record) for record in _list(world)]
 
 
-def get_snapshot(ports: Ports, account_id: str, snapshot_id: str) -> Snapshot:
+def get_snapshot(world: World, snapshot_id: str) -> Snapshot:
     """A snapshot of the account. Errors: snapshot_not_found."""
-    return _snapshot_of(_read(ports, account_id, snapshot_id))
+    return _snapshot_of(_read(world, snapshot_id))
 
 
-def delete_snapshot(ports: Ports, account_id: str, snapshot_id: str) -> None:
+def delete_snapshot(world: World, snapshot_id: str) -> None:
     """Delete a snapshot; the worlds that began from it stay. Errors: snapshot_not_found."""
-    header = _read(ports, account_id, snapshot_id)
-    _empty(ports, header)
-    finish_work(ports, account_id)
+    header = _read(world, snapshot_id)
+    _empty(world.infrastructure, header)
+    finish_work(world)
 
 
-async def restore_snapshot(ports: Ports, account_id: str, snapshot_id: str) -> tuple[Snapshot, bool]:
+async def restore_snapshot(world: World, snapshot_id: str) -> tuple[Snapshot, bool]:
     """Make the world of a snapshot the account's again. Also answers whether these are the account's first controls.
 
     The clock shows what it showed then, unless that is past by now: it is never behind real time.
     Errors, by precedence: snapshot_not_found. account_busy: another restore got there first.
     """
-    header = _read(ports, account_id, snapshot_id)
-    scope = new_scope(ports)
-    _, first = change_controls(ports, account_id, lambda controls: replace(controls, entering=scope))
-    await _copy(ports, header, account_id, scope)
+    header = _read(world, snapshot_id)
+    scope = new_scope(world.infrastructure)
+    _, first = change_controls(
+        world.infrastructure, world.account_id, lambda controls: replace(controls, entering=scope)
+    )
+    await _copy(world.infrastructure, header, world.account_id, scope)
 
     def enter(controls: Controls) -> Controls:
         if controls.entering != scope:
             raise AccountBusy("Another restore of the account got there first; repeat the request.")
-        return _controls_of(ports, header, scope, generation=controls.fault_generation + 1)
+        return _controls_of(world.infrastructure, header, scope, generation=controls.fault_generation + 1)
 
-    change_controls(ports, account_id, enter)
+    change_controls(world.infrastructure, world.account_id, enter)
     return _snapshot_of(header), first
 
 
-async def fork_snapshot(
-    ports: Ports, account_id: str, snapshot_id: str, *, name: str | None
-) -> tuple[Account, NewApiKey]:
+async def fork_snapshot(world: World, snapshot_id: str, *, name: str | None) -> tuple[Account, NewApiKey]:
     """Make a new account whose world is that of a snapshot. Errors: snapshot_not_found."""
-    header = _read(ports, account_id, snapshot_id)
-    fork_id, scope = new_account_id(ports), new_scope(ports)
+    header = _read(world, snapshot_id)
+    fork_id, scope = new_account_id(world.infrastructure), new_scope(world.infrastructure)
     # Written first, so that nobody takes for left behind what is only on its way.
-    entering = first_record(ports, fork_id, Controls(entering=scope))
-    ports.ledger.insert(entering)
-    await _copy(ports, header, fork_id, scope)
-    controls = _controls_of(ports, header, scope, generation=0)
+    entering = first_record(world.infrastructure, fork_id, Controls(entering=scope))
+    world.infrastructure.store.insert(entering)
+    await _copy(world.infrastructure, header, fork_id, scope)
+    controls = _controls_of(world.infrastructure, header, scope, generation=0)
     entered = replace(entering, version=2, data=asdict(controls))
-    return create_controlled_account(ports, fork_id, name=name, seed=controls.seed, updates=[Update(entered)])
+    return create_controlled_account(
+        world.infrastructure, fork_id, name=name, seed=controls.seed, updates=[Update(entered)]
+    )
 
 
-def finish_work(ports: Ports, account_id: str) -> None:
+def finish_work(world: World) -> None:
     """Empty what is being deleted, and what was begun by a process that died."""
-    now_ms = ports.wall_clock.now_ms()
-    page = ports.ledger.page(Index.FEED, _work_key(account_id))
+    now_ms = world.wall_clock.now_ms()
+    page = world.infrastructure.store.page(Index.FEED, _work_key(world.account_id))
     for header in page.records:
         if header.data["state"] == _DELETING or header.created_at + ABANDONED_MS <= now_ms:
-            _empty(ports, header)
+            _empty(world.infrastructure, header)
 
 
 def _copy_records(chunk: Record | None, account_id: str) -> list[Record]:
@@ -181,22 +185,22 @@ def _copy_records(chunk: Record | None, account_id: str) -> list[Record]:
     return [from_data(kept, account_id) for kept in chunk.data["records"]]
 
 
-async def _copy(ports: Ports, header: Record, account_id: str, scope: str) -> None:
+async def _copy(infrastructure: Infrastructure, header: Record, account_id: str, scope: str) -> None:
     """Write the snapshot's records into a scope that nobody sees yet."""
-    store = ScopedStore(ports.ledger, scope)
+    store = ScopedStore(infrastructure.store, scope)
     for number in range(header.data["chunks"]):
-        (chunk,) = ports.ledger.get([_chunk_id(header.id, number)])
+        (chunk,) = infrastructure.store.get([_chunk_id(header.id, number)])
         records = _copy_records(chunk, account_id)
-        writes = ports.limits.snapshot_writes
+        writes = infrastructure.limits.snapshot_writes
         for start in range(0, len(records), writes):
             written = store.commit(records[start : start + writes], [])
             assert isinstance(written, Committed), "nobody else writes in a scope that is new"
         await asyncio.sleep(0)
 
 
-def _controls_of(ports: Ports, header: Record, scope: str, *, generation: int) -> Controls:
+def _controls_of(infrastructure: Infrastructure, header: Record, scope: str, *, generation: int) -> Controls:
     """The controls of the snapshot's account then, for another world now."""
-    ahead_ms = header.data["clock_at"] - ports.wall_clock.now_ms()
+    ahead_ms = header.data["clock_at"] - infrastructure.clock.now_ms()
     return Controls(
         **{
             **header.data["controls"],
@@ -234,45 +238,45 @@ def _chunk(header: Record, number: int, records: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def _empty(ports: Ports, header: Record) -> None:
+def _empty(infrastructure: Infrastructure, header: Record) -> None:
     """Take a snapshot out of sight, then its chunks' contents; begun again where it was broken off."""
     if header.data["state"] != _DELETING:
         deleting = _changed(header, _work_key(header.account_id), state=_DELETING)
-        if not isinstance(ports.ledger.commit([], [Update(deleting)]), Committed):
+        if not isinstance(infrastructure.store.commit([], [Update(deleting)]), Committed):
             return
         header = deleting
     number = 0
     while True:
-        (chunk,) = ports.ledger.get([_chunk_id(header.id, number)])
+        (chunk,) = infrastructure.store.get([_chunk_id(header.id, number)])
         if chunk is None:
             break
         if chunk.data["records"] is not None:
             emptied = replace(chunk, version=chunk.version + 1, data={"records": None})
-            ports.ledger.commit([], [Update(emptied)])
+            infrastructure.store.commit([], [Update(emptied)])
         number += 1
-    ports.ledger.commit([], [Update(_changed(header, None, state=_DELETED))])
+    infrastructure.store.commit([], [Update(_changed(header, None, state=_DELETED))])
 
 
 def _changed(header: Record, feed_key: str | None, **data: Any) -> Record:
     return replace(header, version=header.version + 1, feed_key=feed_key, data={**header.data, **data})
 
 
-def _read(ports: Ports, account_id: str, snapshot_id: str) -> Record:
-    (record,) = ports.ledger.get([snapshot_id])
+def _read(world: World, snapshot_id: str) -> Record:
+    (record,) = world.infrastructure.store.get([snapshot_id])
     if (
         record is None
         or record.kind != KIND
-        or record.account_id != account_id
+        or record.account_id != world.account_id
         or record.data["state"] != _COMPLETE
     ):
         raise SnapshotNotFound("The account has no snapshot of this id.")
     return record
 
 
-def _list(ports: Ports, account_id: str) -> Sequence[Record]:
+def _list(world: World) -> Sequence[Record]:
     # A few more than there may be: two requests can pass the limit's check at the same moment.
-    return ports.ledger.page(
-        Index.FEED, _list_key(account_id), limit=SNAPSHOTS_MAX * 2, newest_first=True
+    return world.infrastructure.store.page(
+        Index.FEED, _list_key(world.account_id), limit=SNAPSHOTS_MAX * 2, newest_first=True
     ).records
 
 

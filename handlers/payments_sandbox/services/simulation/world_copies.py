@@ -21,13 +21,15 @@ from payments_sandbox.services.accounts.controls import Controls, first_record
 from payments_sandbox.services.accounts.seeds import NAMESPACE
 from payments_sandbox.services.disputes import dispute_records, early_fraud_warnings
 from payments_sandbox.services.events.events import COPIED, is_event
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ledger.scopes import SCOPE_LENGTH
-from payments_sandbox.services.ports import IDS_MAX, Index, Ports, Position, Record
+from payments_sandbox.services.ports import IDS_MAX, Index, Position, Record
 from payments_sandbox.services.settlement import settlement_records
 from payments_sandbox.services.webhooks import webhook_endpoints
 from payments_sandbox.services.webhooks.webhook_delivery_records import KIND as DELIVERY
+from payments_sandbox.services.world import World
 
 FEEDS: Final[Sequence[Callable[[str], str]]] = (
     webhook_endpoints.feed_key,
@@ -49,17 +51,17 @@ ATTACHED: Final[Mapping[str, Callable[[Record], Sequence[str]]]] = {
 Json = dict[str, Any]
 
 
-def read_world(ports: Ports, account_id: str) -> Iterator[Record]:
-    """Every record of the account's world, each once. ports: the account's."""
+def read_world(world: World) -> Iterator[Record]:
+    """Every record of the account's world, each once."""
     # First, because whatever a timer is about is there before it.
-    for record in _pages(ports, Index.DUE, account_id):
+    for record in _pages(world, Index.DUE, world.account_id):
         if record.feed_key is None and record.kind != DELIVERY and record.kind not in PREFIXES:
             yield record
     for feed_key in FEEDS:
-        for record in _pages(ports, Index.FEED, feed_key(account_id)):
+        for record in _pages(world, Index.FEED, feed_key(world.account_id)):
             if record.kind == AUTHORIZATION or record.kind not in PREFIXES:
                 yield record
-                yield from _attached(ports, record)
+                yield from _attached(world, record)
 
 
 def to_data(record: Record) -> Json:
@@ -95,33 +97,35 @@ def from_data(kept: Mapping[str, Any], account_id: str) -> Record:
     return replace(record, data={**record.data, COPIED: True}) if is_event(record) else record
 
 
-def new_scope(ports: Ports) -> str:
+def new_scope(infrastructure: Infrastructure) -> str:
     """A scope that no world has."""
-    return ports.randomness.token(SCOPE_LENGTH)
+    return infrastructure.randomness.token(SCOPE_LENGTH)
 
 
-def create_seeded_account(ports: Ports, *, name: str | None, seed: str) -> tuple[Account, NewApiKey]:
+def create_seeded_account(
+    infrastructure: Infrastructure, *, name: str | None, seed: str
+) -> tuple[Account, NewApiKey]:
     """Make an account whose ids follow from the seed; another of the same seed is a world of its own."""
-    account_id = new_account_id(ports)
+    account_id = new_account_id(infrastructure)
     controls = first_record(
-        ports, account_id, Controls(scope=new_scope(ports), namespace=NAMESPACE, seed=seed)
+        infrastructure, account_id, Controls(scope=new_scope(infrastructure), namespace=NAMESPACE, seed=seed)
     )
-    return create_controlled_account(ports, account_id, name=name, seed=seed, inserts=[controls])
+    return create_controlled_account(infrastructure, account_id, name=name, seed=seed, inserts=[controls])
 
 
-def _attached(ports: Ports, record: Record) -> Iterator[Record]:
+def _attached(world: World, record: Record) -> Iterator[Record]:
     attached = ATTACHED.get(record.kind)
     ids = [] if attached is None else attached(record)
     for start in range(0, len(ids), IDS_MAX):
-        for found in ports.store.get(ids[start : start + IDS_MAX]):
+        for found in world.store.get(ids[start : start + IDS_MAX]):
             assert found is not None, "it is written in one atomic write with what lists it"
             yield found
 
 
-def _pages(ports: Ports, index: Index, key: str) -> Iterator[Record]:
+def _pages(world: World, index: Index, key: str) -> Iterator[Record]:
     after: Position | None = None
     while True:
-        page = ports.store.page(index, key, after=after, limit=ports.limits.world_page)
+        page = world.store.page(index, key, after=after, limit=world.infrastructure.limits.world_page)
         yield from page.records
         if page.next is None:
             return

@@ -15,7 +15,7 @@ from typing import Final
 from payments_sandbox.domain.errors import ClockNotAhead
 from payments_sandbox.domain.timestamps import SECOND_MS, format_timestamp
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
-from payments_sandbox.services.accounts.controls import Controls, at_moment, change_controls, get_controls
+from payments_sandbox.services.accounts.controls import Controls, change_controls, get_controls
 from payments_sandbox.services.events.events import event_of, is_news
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ports import (
@@ -23,7 +23,6 @@ from payments_sandbox.services.ports import (
     Committed,
     Index,
     Page,
-    Ports,
     Position,
     Record,
     Sender,
@@ -35,6 +34,7 @@ from payments_sandbox.services.webhooks.webhook_attempts import attempt_record
 from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
 from payments_sandbox.services.webhooks.webhook_delivery_records import KIND as DELIVERY
 from payments_sandbox.services.webhooks.webhook_endpoints import list_records
+from payments_sandbox.services.world import World
 
 WEBHOOK_ATTEMPT: Final = "webhook_attempt"
 
@@ -80,40 +80,40 @@ class Advance:
     first: bool
 
 
-def read_clock(ports: Ports, account_id: str) -> ClockReading:
+def read_clock(world: World) -> ClockReading:
     """What the account's clock shows."""
-    return _reading(ports, get_controls(ports, account_id))
+    return _reading(world, get_controls(world.infrastructure, world.account_id))
 
 
-def reset_clock(ports: Ports, account_id: str) -> tuple[ClockReading, bool]:
+def reset_clock(world: World) -> tuple[ClockReading, bool]:
     """Set the account's clock to real time; what is due later simply waits. Also answers whether these are the account's
     first controls."""
     controls, first = change_controls(
-        ports, account_id, lambda controls: replace(controls, clock_offset_ms=0)
+        world.infrastructure, world.account_id, lambda controls: replace(controls, clock_offset_ms=0)
     )
-    return _reading(ports, controls), first
+    return _reading(world, controls), first
 
 
-async def advance_clock(
-    ports: Ports, sender: Sender, account_id: str, target_ms: int, *, budget_s: int
-) -> Advance:
+async def advance_clock(world: World, sender: Sender, target_ms: int, *, budget_s: int) -> Advance:
     """Do everything that falls due until then, in the order of due times, and set the clock to it.
 
-    ports: the account's. target_ms: milliseconds since the epoch. budget_s: how long the work may take.
+     target_ms: milliseconds since the epoch. budget_s: how long the work may take.
     Errors, by precedence: clock_not_ahead: the account's time is past that already. account_busy.
     """
-    before = read_clock(ports, account_id)
+    before = read_clock(world)
     if target_ms < before.now_ms:
         now = format_timestamp(before.now_ms)
         raise ClockNotAhead(f"The account's time is {now}; only a reset takes it back.", facts={"now": now})
-    journey = _Journey(ports, sender, account_id, target_ms, budget_s)
+    journey = _Journey(world, sender, target_ms, budget_s)
     journey.plan_recent()
     reached_ms = await journey.run()
     controls, first = change_controls(
-        ports, account_id, lambda controls: _moved(controls, max(reached_ms, before.now_ms), ports)
+        world.infrastructure,
+        world.account_id,
+        lambda controls: _moved(controls, max(reached_ms, before.now_ms), world),
     )
     return Advance(
-        clock=_reading(ports, controls),
+        clock=_reading(world, controls),
         ran=journey.ran,
         ran_count=journey.ran_count,
         complete=reached_ms == target_ms,
@@ -124,34 +124,33 @@ async def advance_clock(
 class _Journey:
     """One advance under way."""
 
-    def __init__(self, ports: Ports, sender: Sender, account_id: str, target_ms: int, budget_s: int) -> None:
-        self._store = _WatchedStore(ports.store)
-        self._ports = replace(ports, store=self._store)
+    def __init__(self, world: World, sender: Sender, target_ms: int, budget_s: int) -> None:
+        self._store = _WatchedStore(world.store)
+        self._world = replace(world, store=self._store)
         self._sender = sender
-        self._account_id = account_id
         self._target_ms = target_ms
         self._deadline = asyncio.get_running_loop().time() + budget_s
         self._tried: set[tuple[str, int]] = set()
         # Endpoints are read once: one that is made during the advance hears of what comes after it.
-        self._endpoints = list_records(self._ports, account_id)
+        self._endpoints = list_records(self._world)
         self.ran: list[Ran] = []
         self.ran_count = 0
 
     def plan_recent(self) -> None:
         """Plan the deliveries of what has only just happened: the relay may be a moment behind."""
         if self._endpoints:
-            now_ms = self._ports.clock.now_ms()
+            now_ms = self._world.clock.now_ms()
             page = self._store.page(
-                Index.FEED, entries.feed_key(self._account_id), limit=RECENT_MAX, newest_first=True
+                Index.FEED, entries.feed_key(self._world.account_id), limit=RECENT_MAX, newest_first=True
             )
             recent = [record for record in page.records if record.created_at >= now_ms - RECENT_MS]
-            self._plan(self._ports, recent[::-1])
+            self._plan(self._world, recent[::-1])
 
     async def run(self) -> int:
         """Do what is due; answers the moment that was reached, which is the target unless time ran out."""
         after: Position | None = None
         while True:
-            page = self._store.page(Index.DUE, self._account_id, after=after, limit=_PAGE)
+            page = self._store.page(Index.DUE, self._world.account_id, after=after, limit=_PAGE)
             self._store.earliest_due = None
             for group in self._groups(page.records):
                 due_at = _due(group[0])
@@ -193,24 +192,24 @@ class _Journey:
             await asyncio.gather(*map(self._attempt, group))
         else:
             (record,) = group
-            do_scheduled_work(self._ports, record)
+            do_scheduled_work(self._world, record)
             self._note(SCHEDULED_WORK[record.kind].name, record)
-            self._plan(at_moment(self._ports, _due(record)), self._store.take_inserted())
+            self._plan(self._world.at(_due(record)), self._store.take_inserted())
         if self.ran_count % _TURN == 0:
             await asyncio.sleep(0)
 
     async def _attempt(self, record: Record) -> None:
-        ports = at_moment(self._ports, _due(record))
-        if await attempt_record(ports, self._sender, record) is not None:
+        world = self._world.at(_due(record))
+        if await attempt_record(world, self._sender, record) is not None:
             self._note(WEBHOOK_ATTEMPT, record)
         # An endpoint that is disabled is an event as well.
-        self._plan(ports, self._store.take_inserted())
+        self._plan(world, self._store.take_inserted())
 
-    def _plan(self, ports: Ports, records: Sequence[Record]) -> None:
+    def _plan(self, world: World, records: Sequence[Record]) -> None:
         if self._endpoints:
             for record in records:
                 if is_news(record):
-                    plan_deliveries(ports, event_of(record), self._endpoints)
+                    plan_deliveries(world, event_of(record), self._endpoints)
 
     def _note(self, work: str, record: Record) -> None:
         self.ran_count += 1
@@ -279,12 +278,12 @@ def _due(record: Record) -> int:
     return record.due_at
 
 
-def _moved(controls: Controls, at_ms: int, ports: Ports) -> Controls:
+def _moved(controls: Controls, at_ms: int, world: World) -> Controls:
     """The controls under which it is that time now, unless it is later already."""
-    offset_ms = at_ms - ports.wall_clock.now_ms()
+    offset_ms = at_ms - world.wall_clock.now_ms()
     return replace(controls, clock_offset_ms=max(controls.clock_offset_ms, offset_ms))
 
 
-def _reading(ports: Ports, controls: Controls) -> ClockReading:
-    real_ms = ports.wall_clock.now_ms()
+def _reading(world: World, controls: Controls) -> ClockReading:
+    real_ms = world.wall_clock.now_ms()
     return ClockReading(real_ms + controls.clock_offset_ms, real_ms)

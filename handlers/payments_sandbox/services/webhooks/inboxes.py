@@ -12,10 +12,12 @@ from typing import Final
 from payments_sandbox.domain.errors import InboxLimitReached, InboxNotFound
 from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import sign
-from payments_sandbox.services.accounts.controls import account_ports
+from payments_sandbox.services.accounts.controls import world_of
+from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ports import Committed, Index, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Index, Record, Update
 from payments_sandbox.services.webhooks.webhook_endpoints import list_records, signing_secrets
+from payments_sandbox.services.world import World
 
 KIND: Final = "inbox"
 MESSAGE_KIND: Final = "inbox_message"
@@ -49,45 +51,45 @@ class InboxMessage:
     verdict: str
 
 
-def create_inbox(ports: Ports, account_id: str) -> Inbox:
+def create_inbox(world: World) -> Inbox:
     """Open an inbox for seven days. Errors: inbox_limit_reached."""
-    now_ms = ports.wall_clock.now_ms()
-    page = ports.store.page(Index.FEED, _feed_key(account_id), limit=200, newest_first=True)
+    now_ms = world.wall_clock.now_ms()
+    page = world.store.page(Index.FEED, _feed_key(world.account_id), limit=200, newest_first=True)
     live = [record for record in page.records if record.created_at + LIFETIME_MS > now_ms]
     if len(live) >= INBOXES_MAX:
         raise InboxLimitReached(
             f"An account can have {INBOXES_MAX} inboxes at a time; each lives for seven days."
         )
     record = Record(
-        id="inbox_" + ports.randomness.token(24),
+        id="inbox_" + world.infrastructure.randomness.token(24),
         kind=KIND,
-        account_id=account_id,
+        account_id=world.account_id,
         version=1,
         created_at=now_ms,
         data={"messages": 0},
-        feed_key=_feed_key(account_id),
+        feed_key=_feed_key(world.account_id),
     )
-    ports.store.insert(record)
+    world.store.insert(record)
     return _inbox_of(record)
 
 
-def get_inbox(ports: Ports, account_id: str, inbox_id: str) -> Inbox:
+def get_inbox(world: World, inbox_id: str) -> Inbox:
     """An inbox of the account. Errors: inbox_not_found."""
-    record = _read(ports, inbox_id)
-    if record.account_id != account_id:
+    record = _read(world.infrastructure, inbox_id)
+    if record.account_id != world.account_id:
         raise InboxNotFound("The account has no inbox of this id.")
     return _inbox_of(record)
 
 
 def receive(
-    ports: Ports, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str
+    infrastructure: Infrastructure, inbox_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str
 ) -> InboxMessage:
     """Keep what arrived. headers: the three of Standard Webhooks, by lower-case name, where they were sent.
 
     body: UTF-8, kept byte for byte. url_suffix: what the URL of an endpoint that sends here ends with, up to its query string.
     Errors: inbox_not_found. inbox_limit_reached: it is full.
     """
-    inbox = _read(ports, inbox_id)
+    inbox = _read(infrastructure, inbox_id)
     while True:
         if inbox.data["messages"] >= MESSAGES_MAX:
             raise InboxLimitReached(f"An inbox takes {MESSAGES_MAX} messages; open another.")
@@ -98,29 +100,27 @@ def receive(
             kind=MESSAGE_KIND,
             account_id=inbox.account_id,
             version=1,
-            created_at=ports.wall_clock.now_ms(),
+            created_at=infrastructure.clock.now_ms(),
             data={
                 "headers": dict(headers),
                 "body": body.decode(),
-                "verdict": _verdict(
-                    account_ports(ports, inbox.account_id), inbox.account_id, headers, body, url_suffix
-                ),
+                "verdict": _verdict(world_of(infrastructure, inbox.account_id), headers, body, url_suffix),
             },
             feed_key=f"{inbox_id}#{MESSAGE_KIND}",
         )
         counted = replace(inbox, version=inbox.version + 1, data={"messages": number})
-        if isinstance(ports.store.commit([message], [Update(counted)]), Committed):
+        if isinstance(infrastructure.store.commit([message], [Update(counted)]), Committed):
             return _message_of(message)
-        inbox = _read(ports, inbox_id)
+        inbox = _read(infrastructure, inbox_id)
 
 
 def list_messages(
-    ports: Ports, account_id: str, inbox_id: str, *, limit: int, cursor: str | None
+    world: World, inbox_id: str, *, limit: int, cursor: str | None
 ) -> ListingPage[InboxMessage]:
     """What arrived, newest first. Errors: inbox_not_found. invalid_request: the cursor."""
-    get_inbox(ports, account_id, inbox_id)
+    get_inbox(world, inbox_id)
     page = walk(
-        ports,
+        world.store,
         Index.FEED,
         f"{inbox_id}#{MESSAGE_KIND}",
         lambda record: True,
@@ -131,7 +131,7 @@ def list_messages(
     return ListingPage([_message_of(record) for record in page.items], page.next_cursor)
 
 
-def _verdict(ports: Ports, account_id: str, headers: Mapping[str, str], body: bytes, url_suffix: str) -> str:
+def _verdict(world: World, headers: Mapping[str, str], body: bytes, url_suffix: str) -> str:
     """What a receiver that verifies would say. Source: Standard Webhooks 1.0.0."""
     message_id, timestamp, signatures = (
         headers.get(name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -140,28 +140,30 @@ def _verdict(ports: Ports, account_id: str, headers: Mapping[str, str], body: by
         return "missing_header"
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
         return "malformed_timestamp"
-    if abs(ports.wall_clock.now_ms() // SECOND_MS - int(timestamp)) > TOLERANCE_S:
+    if abs(world.wall_clock.now_ms() // SECOND_MS - int(timestamp)) > TOLERANCE_S:
         return "timestamp_out_of_range"
     endpoints = [
-        record
-        for record in list_records(ports, account_id)
-        if record.data["url"].partition("?")[0].endswith(url_suffix)
+        record for record in list_records(world) if record.data["url"].partition("?")[0].endswith(url_suffix)
     ]
     if not endpoints:
         return "no_endpoint"
     expected = [
         sign(secret, message_id, int(timestamp), body).encode()
         for record in endpoints
-        for secret in signing_secrets(ports, record)
+        for secret in signing_secrets(world, record)
     ]
     given = [signature.encode() for signature in signatures.split(" ")]
     fits = [hmac.compare_digest(one, other) for one in given for other in expected]
     return "verified" if any(fits) else "no_matching_signature"
 
 
-def _read(ports: Ports, inbox_id: str) -> Record:
-    (record,) = ports.store.get([inbox_id])
-    if record is None or record.kind != KIND or record.created_at + LIFETIME_MS <= ports.wall_clock.now_ms():
+def _read(infrastructure: Infrastructure, inbox_id: str) -> Record:
+    (record,) = infrastructure.store.get([inbox_id])
+    if (
+        record is None
+        or record.kind != KIND
+        or record.created_at + LIFETIME_MS <= infrastructure.clock.now_ms()
+    ):
         raise InboxNotFound("There is no inbox of this id.")
     return record
 

@@ -13,8 +13,9 @@ from typing import Final
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import STALE_BY_S, TEST_EVENT_TYPE, sign, signed_headers
 from payments_sandbox.services.events.events import EVENT_PREFIX, Event
-from payments_sandbox.services.ports import Ports, Post, ReceiverResponse, Sender
+from payments_sandbox.services.ports import Post, ReceiverResponse, Sender
 from payments_sandbox.services.webhooks.webhook_endpoints import read_endpoint, signing_secrets
+from payments_sandbox.services.world import World
 
 PROBE_TIMEOUT_MS: Final = 3 * SECOND_MS
 """Shorter than a delivery's: eight probes have to end within the 29 seconds that API Gateway waits."""
@@ -46,30 +47,30 @@ class _Probe:
     pause_ms: int = 0
 
 
-async def grade_receiver(ports: Ports, sender: Sender, account_id: str, endpoint_id: str) -> list[Grade]:
+async def grade_receiver(world: World, sender: Sender, endpoint_id: str) -> list[Grade]:
     """Send the probes one after the other, and judge the answers.
 
     Errors: webhook_endpoint_not_found.
     """
-    record = read_endpoint(ports, account_id, endpoint_id)
+    record = read_endpoint(world, endpoint_id)
     grades = []
-    for probe in _probes(ports, account_id, endpoint_id, signing_secrets(ports, record)):
+    for probe in _probes(world, endpoint_id, signing_secrets(world, record)):
         post = Post(record.data["url"], probe.headers, probe.chunks, PROBE_TIMEOUT_MS, probe.pause_ms)
         reply = await sender.send(post)
         grades.append(Grade(probe.name, probe.expected, _passes(probe.expected, reply), probe.why, reply))
     return grades
 
 
-def make_test_event(ports: Ports, account_id: str, endpoint_id: str) -> Event:
+def make_test_event(world: World, endpoint_id: str) -> Event:
     """An event that no ledger entry tells of, for one endpoint."""
-    now_ms = ports.clock.now_ms()
-    event_id = f"{EVENT_PREFIX}test_{ports.randomness.token(20)}"
-    return Event(event_id, TEST_EVENT_TYPE, account_id, now_ms, {"endpoint_id": endpoint_id})
+    now_ms = world.clock.now_ms()
+    event_id = f"{EVENT_PREFIX}test_{world.infrastructure.randomness.token(20)}"
+    return Event(event_id, TEST_EVENT_TYPE, world.account_id, now_ms, {"endpoint_id": endpoint_id})
 
 
-def _probes(ports: Ports, account_id: str, endpoint_id: str, secrets: list[bytes]) -> list[_Probe]:
-    now_s = ports.wall_clock.now_ms() // SECOND_MS
-    event = make_test_event(ports, account_id, endpoint_id)
+def _probes(world: World, endpoint_id: str, secrets: list[bytes]) -> list[_Probe]:
+    now_s = world.wall_clock.now_ms() // SECOND_MS
+    event = make_test_event(world, endpoint_id)
     body = json.dumps(event.payload, separators=(",", ":")).encode()
     # Other bytes that mean the same. Signed is not what is sent, but all that parsing it and writing it anew can give: so a
     # receiver that checks the signature over that takes it, and shows itself.

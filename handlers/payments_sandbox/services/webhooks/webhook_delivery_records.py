@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from payments_sandbox.domain.card_search import mask_card_numbers
-from payments_sandbox.services.ports import Committed, Ports, ReceiverResponse, Record, Update
+from payments_sandbox.services.ports import Committed, ReceiverResponse, Record, Update
+from payments_sandbox.services.world import World
 
 KIND: Final = "webhook_delivery"
 
@@ -85,7 +86,7 @@ DeliveryChange = Callable[[Mapping[str, Any]], tuple[dict[str, Any], int | None]
 """From a delivery's data to what it becomes, and when it is due; None leaves it as it is."""
 
 
-def apply_change(ports: Ports, record: Record, change: DeliveryChange) -> Record:
+def apply_change(world: World, record: Record, change: DeliveryChange) -> Record:
     """Apply a change to the delivery as it stands; when another process was faster, to what it made of it."""
     while True:
         decided = change(record.data)
@@ -93,20 +94,20 @@ def apply_change(ports: Ports, record: Record, change: DeliveryChange) -> Record
             return record
         data, due_at = decided
         changed = replace(record, version=record.version + 1, data=data, due_at=due_at)
-        if isinstance(ports.store.commit([], [Update(changed)]), Committed):
+        if isinstance(world.store.commit([], [Update(changed)]), Committed):
             return changed
-        (fresh,) = ports.store.get([record.id])
+        (fresh,) = world.store.get([record.id])
         assert fresh is not None, "deliveries are never deleted"
         record = fresh
 
 
-def cancel(ports: Ports, record: Record) -> Delivery:
+def cancel(world: World, record: Record) -> Delivery:
     """Cancel a delivery that is pending; one that was settled meanwhile is left as it is."""
 
     def cancelled(data: Mapping[str, Any]) -> tuple[dict[str, Any], int | None] | None:
         return ({**data, "state": CANCELLED}, None) if data["state"] == PENDING else None
 
-    return delivery_of(apply_change(ports, record, cancelled))
+    return delivery_of(apply_change(world, record, cancelled))
 
 
 def feed_key(account_id: str) -> str:

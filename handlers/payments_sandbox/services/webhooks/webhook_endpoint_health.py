@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from payments_sandbox.domain.webhooks import FAILING_MAX_MS, Verdict
 from payments_sandbox.services.ledger import entries
-from payments_sandbox.services.ports import Committed, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Record, Update
+from payments_sandbox.services.world import World
 
 _RACES_MAX: Final = 16
 
 
-def note_endpoint_health(ports: Ports, endpoint: Record, verdict: Verdict, now_ms: int) -> None:
+def note_endpoint_health(world: World, endpoint: Record, verdict: Verdict, now_ms: int) -> None:
     """Remember since when an endpoint has been failing, and disable it when it is gone or has failed for too long.
 
     Written only when something changes, so that a healthy endpoint costs nothing.
@@ -32,18 +33,18 @@ def note_endpoint_health(ports: Ports, endpoint: Record, verdict: Verdict, now_m
         if changed == data or not data["enabled"]:
             return
         update = Update(replace(endpoint, version=endpoint.version + 1, data=changed))
-        inserts = [] if changed["enabled"] else [_disabled_entry(ports, endpoint, changed, now_ms)]
-        if isinstance(ports.store.commit(inserts, [update]), Committed):
+        inserts = [] if changed["enabled"] else [_disabled_entry(world, endpoint, changed, now_ms)]
+        if isinstance(world.store.commit(inserts, [update]), Committed):
             return
-        (fresh,) = ports.store.get([endpoint.id])
+        (fresh,) = world.store.get([endpoint.id])
         assert fresh is not None, "endpoints are never deleted from the store"
         endpoint = fresh
 
 
-def _disabled_entry(ports: Ports, endpoint: Record, data: Mapping[str, Any], now_ms: int) -> Record:
+def _disabled_entry(world: World, endpoint: Record, data: Mapping[str, Any], now_ms: int) -> Record:
     """The entry that tells of it, written together with the change; it is the event `webhook_endpoint.disabled`."""
     return Record(
-        id="wed_" + ports.token(24, "endpoint_disabled", endpoint.id, str(endpoint.version)),
+        id="wed_" + world.token(24, "endpoint_disabled", endpoint.id, str(endpoint.version)),
         kind="endpoint_disabled",
         account_id=endpoint.account_id,
         version=1,

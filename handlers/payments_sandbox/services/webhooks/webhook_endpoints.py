@@ -20,7 +20,8 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.domain.timestamps import format_timestamp
 from payments_sandbox.domain.webhook_urls import url_fault
 from payments_sandbox.domain.webhooks import ROTATION_MS, SECRET_BYTES, format_secret, matches
-from payments_sandbox.services.ports import Committed, Index, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Index, Record, Update
+from payments_sandbox.services.world import World
 
 KIND: Final = "webhook_endpoint"
 ENDPOINTS_MAX: Final = 20
@@ -82,8 +83,7 @@ class EndpointChanges:
 
 
 def create_endpoint(
-    ports: Ports,
-    account_id: str,
+    world: World,
     *,
     url: str,
     events: Sequence[str] = ("*",),
@@ -96,16 +96,16 @@ def create_endpoint(
     Errors, by precedence: invalid_request: webhooks cannot be sent to this URL, and why.
     webhook_endpoint_limit_reached.
     """
-    _require_sendable(ports, url)
-    if len(list_records(ports, account_id)) >= ENDPOINTS_MAX:
+    _require_sendable(world, url)
+    if len(list_records(world)) >= ENDPOINTS_MAX:
         raise WebhookEndpointLimitReached(f"An account can have {ENDPOINTS_MAX} endpoints; delete one first.")
-    secret = _new_secret(ports)
+    secret = _new_secret(world)
     record = Record(
         id="",
         kind=KIND,
-        account_id=account_id,
+        account_id=world.account_id,
         version=1,
-        created_at=ports.clock.now_ms(),
+        created_at=world.clock.now_ms(),
         data={
             "url": url,
             "description": description,
@@ -114,29 +114,29 @@ def create_endpoint(
             "disabled_reason": None if enabled else "by_request",
             "chaos": _chaos_data(chaos or Chaos()),
             "failing_since": None,
-            "secrets": [{"sealed": ports.secret_box.seal(secret), "expires_at": None}],
+            "secrets": [{"sealed": world.infrastructure.secret_box.seal(secret), "expires_at": None}],
         },
-        feed_key=feed_key(account_id),
+        feed_key=feed_key(world.account_id),
     )
     for number in count():
         # Chance needs one number; where ids follow from a seed, an earlier endpoint for the same URL may have the first.
-        record = replace(record, id="we_" + ports.token(24, KIND, url, str(number)))
-        if ports.store.insert(record) is None:
+        record = replace(record, id="we_" + world.token(24, KIND, url, str(number)))
+        if world.store.insert(record) is None:
             break
     return endpoint_of(record), format_secret(secret)
 
 
-def get_endpoint(ports: Ports, account_id: str, endpoint_id: str) -> Endpoint:
+def get_endpoint(world: World, endpoint_id: str) -> Endpoint:
     """An endpoint of the account. Errors: webhook_endpoint_not_found."""
-    return endpoint_of(read_endpoint(ports, account_id, endpoint_id))
+    return endpoint_of(read_endpoint(world, endpoint_id))
 
 
-def list_endpoints(ports: Ports, account_id: str) -> list[Endpoint]:
+def list_endpoints(world: World) -> list[Endpoint]:
     """The account's endpoints, oldest first."""
-    return [endpoint_of(record) for record in list_records(ports, account_id)]
+    return [endpoint_of(record) for record in list_records(world)]
 
 
-def update_endpoint(ports: Ports, account_id: str, endpoint_id: str, changes: EndpointChanges) -> Endpoint:
+def update_endpoint(world: World, endpoint_id: str, changes: EndpointChanges) -> Endpoint:
     """Change an endpoint. Enabling it forgets its failures.
 
     Errors, by precedence: webhook_endpoint_not_found. invalid_request: webhooks cannot be sent to this URL, and why.
@@ -145,7 +145,7 @@ def update_endpoint(ports: Ports, account_id: str, endpoint_id: str, changes: En
     def change(data: Mapping[str, Any]) -> dict[str, Any]:
         changed = dict(data)
         if changes.url is not None:
-            _require_sendable(ports, changes.url)
+            _require_sendable(world, changes.url)
             changed["url"] = changes.url
         if changes.description is not None:
             changed["description"] = changes.description
@@ -159,25 +159,25 @@ def update_endpoint(ports: Ports, account_id: str, endpoint_id: str, changes: En
             changed["failing_since"] = None
         return changed
 
-    return endpoint_of(_change(ports, account_id, endpoint_id, change))
+    return endpoint_of(_change(world, endpoint_id, change))
 
 
-def delete_endpoint(ports: Ports, account_id: str, endpoint_id: str) -> None:
+def delete_endpoint(world: World, endpoint_id: str) -> None:
     """Take an endpoint away; what was still to be delivered to it is not. Errors: webhook_endpoint_not_found."""
-    _change(ports, account_id, endpoint_id, lambda data: {**data, "enabled": False, "deleted": True})
+    _change(world, endpoint_id, lambda data: {**data, "enabled": False, "deleted": True})
 
 
-def rotate_secret(ports: Ports, account_id: str, endpoint_id: str, *, force: bool) -> tuple[Endpoint, str]:
+def rotate_secret(world: World, endpoint_id: str, *, force: bool) -> tuple[Endpoint, str]:
     """Give an endpoint a new secret; the old one signs beside it for 24 hours.
 
     force: rotate although the last rotation's old secret still signs, and drop that one.
     Errors, by precedence: webhook_endpoint_not_found. secret_rotation_in_progress: unless forced.
     """
-    secret = _new_secret(ports)
-    sealed = ports.secret_box.seal(secret)
+    secret = _new_secret(world)
+    sealed = world.infrastructure.secret_box.seal(secret)
 
     def change(data: Mapping[str, Any]) -> dict[str, Any]:
-        now_ms = ports.clock.now_ms()
+        now_ms = world.clock.now_ms()
         current = data["secrets"][0]
         old = _live_old_secrets(data, now_ms)
         if old and not force:
@@ -194,26 +194,26 @@ def rotate_secret(ports: Ports, account_id: str, endpoint_id: str, *, force: boo
             ],
         }
 
-    return endpoint_of(_change(ports, account_id, endpoint_id, change)), format_secret(secret)
+    return endpoint_of(_change(world, endpoint_id, change)), format_secret(secret)
 
 
-def read_endpoint(ports: Ports, account_id: str, endpoint_id: str) -> Record:
+def read_endpoint(world: World, endpoint_id: str) -> Record:
     """The endpoint's record. Errors: webhook_endpoint_not_found."""
-    (record,) = ports.store.get([endpoint_id])
+    (record,) = world.store.get([endpoint_id])
     if (
         record is None
         or record.kind != KIND
-        or record.account_id != account_id
+        or record.account_id != world.account_id
         or record.data.get("deleted", False)
     ):
         raise WebhookEndpointNotFound("The account has no webhook endpoint of this id.")
     return record
 
 
-def list_records(ports: Ports, account_id: str) -> Sequence[Record]:
+def list_records(world: World) -> Sequence[Record]:
     """The records of the account's endpoints, oldest first."""
     # A few more than there may be: two requests can pass the limit's check at the same moment.
-    return ports.store.page(Index.FEED, feed_key(account_id), limit=ENDPOINTS_MAX * 2).records
+    return world.store.page(Index.FEED, feed_key(world.account_id), limit=ENDPOINTS_MAX * 2).records
 
 
 def endpoint_of(record: Record) -> Endpoint:
@@ -234,17 +234,17 @@ def endpoint_of(record: Record) -> Endpoint:
     )
 
 
-def signing_secrets(ports: Ports, record: Record) -> list[bytes]:
+def signing_secrets(world: World, record: Record) -> list[bytes]:
     """The secrets that sign now, the newest first."""
     data = record.data
-    live = [data["secrets"][0], *_live_old_secrets(data, ports.clock.now_ms())]
-    return [ports.secret_box.open(secret["sealed"]) for secret in live]
+    live = [data["secrets"][0], *_live_old_secrets(data, world.clock.now_ms())]
+    return [world.infrastructure.secret_box.open(secret["sealed"]) for secret in live]
 
 
-def old_secret(ports: Ports, record: Record) -> bytes | None:
+def old_secret(world: World, record: Record) -> bytes | None:
     """The secret before the last rotation, expired or not; None where there was no rotation."""
     old = record.data["secrets"][1:]
-    return ports.secret_box.open(old[0]["sealed"]) if old else None
+    return world.infrastructure.secret_box.open(old[0]["sealed"]) if old else None
 
 
 def wants(record: Record, event_type: str) -> bool:
@@ -256,9 +256,9 @@ def _live_old_secrets(data: Mapping[str, Any], now_ms: int) -> list[Mapping[str,
     return [secret for secret in data["secrets"][1:] if secret["expires_at"] > now_ms]
 
 
-def _change(ports: Ports, account_id: str, endpoint_id: str, change: _Changer) -> Record:
+def _change(world: World, endpoint_id: str, change: _Changer) -> Record:
     for _ in range(_ATTEMPTS):
-        record = read_endpoint(ports, account_id, endpoint_id)
+        record = read_endpoint(world, endpoint_id)
         data = change(record.data)
         changed = replace(
             record,
@@ -266,13 +266,13 @@ def _change(ports: Ports, account_id: str, endpoint_id: str, change: _Changer) -
             data=data,
             feed_key=None if data.get("deleted") else record.feed_key,
         )
-        if isinstance(ports.store.commit([], [Update(changed)]), Committed):
+        if isinstance(world.store.commit([], [Update(changed)]), Committed):
             return changed
     raise AccountBusy("Other changes to the endpoint got there first; repeat the request.")
 
 
-def _require_sendable(ports: Ports, url: str) -> None:
-    fault = url_fault(url, loopback=ports.loopback_webhooks)
+def _require_sendable(world: World, url: str) -> None:
+    fault = url_fault(url, loopback=world.infrastructure.loopback_webhooks)
     if fault is not None:
         raise InvalidRequest(
             f"Webhooks cannot be sent to this URL: {fault}.",
@@ -280,8 +280,8 @@ def _require_sendable(ports: Ports, url: str) -> None:
         )
 
 
-def _new_secret(ports: Ports) -> bytes:
-    return ports.randomness.token(SECRET_BYTES).encode()
+def _new_secret(world: World) -> bytes:
+    return world.infrastructure.randomness.token(SECRET_BYTES).encode()
 
 
 def feed_key(account_id: str) -> str:

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import SECOND_MS
-from payments_sandbox.services.ports import Committed, Ports, Record, Update
+from payments_sandbox.services.ports import Committed, Record, Update
+from payments_sandbox.services.world import World
 
 
 class Lease:
@@ -19,8 +20,8 @@ class Lease:
     record: as it stands while the lease is held, once it was taken.
     """
 
-    def __init__(self, ports: Ports, record: Record, lease_ms: int) -> None:
-        self._ports = ports
+    def __init__(self, world: World, record: Record, lease_ms: int) -> None:
+        self._world = world
         self._lease_ms = lease_ms
         self._timer: asyncio.TimerHandle | None = None
         self.record = record
@@ -52,9 +53,9 @@ class Lease:
             self._set_timer()
 
     def _prolong(self, by_ms: int) -> bool:
-        now_ms = self._ports.clock.now_ms()
+        now_ms = self._world.clock.now_ms()
         prolonged = replace(self.record, version=self.record.version + 1, due_at=now_ms + by_ms)
-        if not isinstance(self._ports.store.commit([], [Update(prolonged)]), Committed):
+        if not isinstance(self._world.store.commit([], [Update(prolonged)]), Committed):
             return False
         self.record = prolonged
         return True

@@ -18,7 +18,7 @@ from payments_sandbox.http.reading.contract import (
     read_operations,
 )
 from payments_sandbox.settings import contract_path
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_infrastructure
 
 OPERATIONS = read_operations(load_contract(contract_path()))
 
@@ -43,7 +43,7 @@ def test_the_operations_of_the_contract_are_the_coroutines_of_the_modules() -> N
 
 def test_a_lazy_handler_answers_what_the_handler_does() -> None:
     handler = LazyHandler(operation("get_health", "system"))
-    call = Call(ports=make_ports(), operation_id="get_health", request_id="req_1")
+    call = Call(infrastructure=make_infrastructure(), operation_id="get_health", request_id="req_1")
     answers = [asyncio.run(handler(call)) for _ in range(2)]
     assert [type(answer) for answer in answers] == [OperationResult, OperationResult]
     assert answers[0].status == 200

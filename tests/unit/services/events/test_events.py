@@ -16,11 +16,11 @@ from payments_sandbox.services.events.events import (
     list_events,
 )
 from payments_sandbox.services.ledger.representations import render_transaction
-from payments_sandbox.services.ports import Ports, Record
+from payments_sandbox.services.ports import Record
 from payments_sandbox.services.webhooks.inboxes import create_inbox
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint
+from payments_sandbox.services.world import World
 from tests.calls.payments import (
-    ACCOUNT,
     DECLINED_NUMBER,
     OTHER_ACCOUNT,
     authorize,
@@ -31,16 +31,16 @@ from tests.calls.payments import (
     refund,
     void,
 )
-from tests.doubles.ports import NOW_MS, FrozenClock
+from tests.doubles.ports import ACCOUNT, NOW_MS, FrozenClock, of_account
 from tests.each_case import each_case
 
 
-def whole(ports: Ports, *types: str, limit: int = 100, account: str = ACCOUNT) -> list[Event]:
+def whole(world: World, *types: str, limit: int = 100, account: str = ACCOUNT) -> list[Event]:
     """The listing, gone through with the cursor to its end."""
     found: list[Event] = []
     cursor = None
     for _ in range(1_000):
-        page = list_events(ports, account, types=types, limit=limit, cursor=cursor)
+        page = list_events(of_account(world, account), types=types, limit=limit, cursor=cursor)
         assert len(page.items) <= limit
         found += page.items
         cursor = page.next_cursor
@@ -50,20 +50,20 @@ def whole(ports: Ports, *types: str, limit: int = 100, account: str = ACCOUNT) -
 
 
 def test_every_operation_is_an_event_and_its_data_is_what_the_operation_answered(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    first = authorize(ports, "a")
+    first = authorize(world, "a")
     authorization_id = id_of(first)
     outcomes = [first]
     for operation in (increment, capture, refund):
         clock.advance(ms=1)
-        outcomes.append(operation(ports, authorization_id))
+        outcomes.append(operation(world, authorization_id))
     clock.advance(ms=1)
-    outcomes.append(authorize(ports, "b"))
+    outcomes.append(authorize(world, "b"))
     clock.advance(ms=1)
-    outcomes.append(void(ports, id_of(outcomes[-1])))
+    outcomes.append(void(world, id_of(outcomes[-1])))
 
-    events = whole(ports)[::-1]
+    events = whole(world)[::-1]
     assert [event.type for event in events] == [
         "payment.authorized",
         "payment.incremented",
@@ -83,15 +83,15 @@ def test_every_operation_is_an_event_and_its_data_is_what_the_operation_answered
         }
 
 
-def test_a_decline_is_an_event_of_its_own_type(ports: Ports) -> None:
-    declined = authorize(ports, "declined", card=card_with(number=DECLINED_NUMBER))
-    authorization_id = id_of(authorize(ports))
+def test_a_decline_is_an_event_of_its_own_type(world: World) -> None:
+    declined = authorize(world, "declined", card=card_with(number=DECLINED_NUMBER))
+    authorization_id = id_of(authorize(world))
     refused: dict[str, Any] = {"simulate": "do_not_honor"}
-    increment(ports, authorization_id, **refused)
-    capture(ports, authorization_id, "c-declined", **refused)
-    capture(ports, authorization_id)
-    refund(ports, authorization_id, **refused)
-    assert {event.type for event in whole(ports)} == {
+    increment(world, authorization_id, **refused)
+    capture(world, authorization_id, "c-declined", **refused)
+    capture(world, authorization_id)
+    refund(world, authorization_id, **refused)
+    assert {event.type for event in whole(world)} == {
         "payment.authorization_declined",
         "payment.authorized",
         "payment.increment_declined",
@@ -99,25 +99,25 @@ def test_a_decline_is_an_event_of_its_own_type(ports: Ports) -> None:
         "payment.captured",
         "payment.refund_declined",
     }
-    event = get_event(ports, ACCOUNT, "evt_" + id_of(declined))
+    event = get_event(world, "evt_" + id_of(declined))
     assert event.data["status"] == "declined"
     assert event.data["decline"]["decline_code"] == "insufficient_funds"
 
 
-def test_a_replayed_operation_is_no_second_event(ports: Ports) -> None:
-    authorize(ports, "a")
-    assert authorize(ports, "a").replayed
-    assert len(whole(ports)) == 1
+def test_a_replayed_operation_is_no_second_event(world: World) -> None:
+    authorize(world, "a")
+    assert authorize(world, "a").replayed
+    assert len(whole(world)) == 1
 
 
 def test_an_event_tells_of_the_moment_it_happened_and_not_of_what_came_later(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    outcome = authorize(ports)
-    before = get_event(ports, ACCOUNT, "evt_" + id_of(outcome))
+    outcome = authorize(world)
+    before = get_event(world, "evt_" + id_of(outcome))
     clock.advance(days=1)
-    capture(ports, id_of(outcome))
-    assert get_event(ports, ACCOUNT, "evt_" + id_of(outcome)) == before
+    capture(world, id_of(outcome))
+    assert get_event(world, "evt_" + id_of(outcome)) == before
     assert before.data["status"] == "authorized"
 
 
@@ -133,18 +133,18 @@ def test_that_an_endpoint_was_disabled_is_told_with_the_facts_that_were_recorded
     assert (event.id, event.type, event.data) == ("evt_wed_1", "webhook_endpoint.disabled", data)
 
 
-def test_another_accounts_events_are_not_there(ports: Ports) -> None:
-    mine, others = authorize(ports), authorize(ports, account=OTHER_ACCOUNT)
-    assert [event.id for event in whole(ports)] == ["evt_" + id_of(mine)]
-    assert [event.id for event in whole(ports, account=OTHER_ACCOUNT)] == ["evt_" + id_of(others)]
+def test_another_accounts_events_are_not_there(world: World) -> None:
+    mine, others = authorize(world), authorize(world, account=OTHER_ACCOUNT)
+    assert [event.id for event in whole(world)] == ["evt_" + id_of(mine)]
+    assert [event.id for event in whole(world, account=OTHER_ACCOUNT)] == ["evt_" + id_of(others)]
     with pytest.raises(EventNotFound):
-        get_event(ports, ACCOUNT, "evt_" + id_of(others))
+        get_event(world, "evt_" + id_of(others))
 
 
-def test_only_events_are_found_by_an_events_id(ports: Ports) -> None:
-    outcome = authorize(ports)
-    inbox = create_inbox(ports, ACCOUNT)
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url="https://shop.example/")
+def test_only_events_are_found_by_an_events_id(world: World) -> None:
+    outcome = authorize(world)
+    inbox = create_inbox(world)
+    endpoint, _ = create_endpoint(world, url="https://shop.example/")
     for event_id in (
         id_of(outcome),
         "evt_",
@@ -155,40 +155,40 @@ def test_only_events_are_found_by_an_events_id(ports: Ports) -> None:
         "",
     ):
         with pytest.raises(EventNotFound):
-            get_event(ports, ACCOUNT, event_id)
+            get_event(world, event_id)
 
 
-def test_events_can_be_read_for_thirty_days(ports: Ports, clock: FrozenClock) -> None:
-    event_id = "evt_" + id_of(authorize(ports))
+def test_events_can_be_read_for_thirty_days(world: World, clock: FrozenClock) -> None:
+    event_id = "evt_" + id_of(authorize(world))
     clock.advance(ms=VISIBLE_MS)
-    assert get_event(ports, ACCOUNT, event_id).id == event_id
-    assert len(whole(ports)) == 1
+    assert get_event(world, event_id).id == event_id
+    assert len(whole(world)) == 1
     clock.advance(ms=1)
     with pytest.raises(EventNotFound):
-        get_event(ports, ACCOUNT, event_id)
-    assert whole(ports) == []
+        get_event(world, event_id)
+    assert whole(world) == []
     assert VISIBLE_MS == 30 * DAY_MS
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 def test_the_listing_is_newest_first_in_pages_of_any_size_and_by_type(
-    ports: Ports, clock: FrozenClock, limit: int
+    world: World, clock: FrozenClock, limit: int
 ) -> None:
     made = []
     for number in range(7):
         clock.advance(ms=1)
-        made.append(id_of(authorize(ports, f"key-{number}")))
+        made.append(id_of(authorize(world, f"key-{number}")))
         clock.advance(ms=1)
-        capture(ports, made[-1], f"cap-{number}")
-    events = whole(ports, limit=limit)
+        capture(world, made[-1], f"cap-{number}")
+    events = whole(world, limit=limit)
     assert [event.at_ms for event in events] == sorted((event.at_ms for event in events), reverse=True)
     assert len(events) == 14
-    authorized = whole(ports, "payment.authorized", limit=limit)
+    authorized = whole(world, "payment.authorized", limit=limit)
     assert [event.id for event in authorized] == ["evt_" + entry for entry in reversed(made)]
-    assert whole(ports, "payment.voided", limit=limit) == []
-    assert whole(ports, "payment.authorized", "payment.captured", limit=limit) == events
+    assert whole(world, "payment.voided", limit=limit) == []
+    assert whole(world, "payment.authorized", "payment.captured", limit=limit) == events
 
 
-def test_a_cursor_that_no_listing_gave_is_refused(ports: Ports) -> None:
+def test_a_cursor_that_no_listing_gave_is_refused(world: World) -> None:
     with pytest.raises(InvalidRequest):
-        list_events(ports, ACCOUNT, types=[], limit=1, cursor="bm9wZQ")
+        list_events(world, types=[], limit=1, cursor="bm9wZQ")

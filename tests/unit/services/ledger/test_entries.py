@@ -19,14 +19,14 @@ from payments_sandbox.services.ledger.entries import (
 )
 from payments_sandbox.services.ports import Record
 from tests.calls.payments import DECLINED_NUMBER, authorize, capture, card_with, refund, void
-from tests.doubles.ports import NOW_MS, make_ports
+from tests.doubles.ports import NOW_MS, make_world
 from tests.each_case import each_case
 
 EXPIRES_AT = NOW_MS + VALIDITY_MS
 
 
 def an_authorization(**fields: Any) -> Record:
-    return authorize(make_ports(), **fields).entry.record
+    return authorize(make_world(), **fields).entry.record
 
 
 def with_totals(record: Record, **totals: int) -> Record:
@@ -82,12 +82,12 @@ def test_a_declined_authorization_is_declined_at_every_time() -> None:
 
 
 def test_other_entries_show_what_they_left_at_every_time() -> None:
-    ports = make_ports()
-    authorization_id = authorize(ports).entry.record.id
+    world = make_world()
+    authorization_id = authorize(world).entry.record.id
     made = [
-        capture(ports, authorization_id, amount=300),
-        refund(ports, authorization_id, amount=100),
-        void(ports, authorization_id),
+        capture(world, authorization_id, amount=300),
+        refund(world, authorization_id, amount=100),
+        void(world, authorization_id),
     ]
     assert [outcome.entry.capturable for outcome in made] == [700, 700, 0]
     for outcome in made:

@@ -19,7 +19,7 @@ from payments_sandbox.services.ledger.listings import (
 )
 from payments_sandbox.services.ports import Index, Position, Record
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, make_ports
+from tests.doubles.ports import NOW_MS, make_world
 from tests.doubles.stores import CountingStore
 
 KEY = "acct_shop#thing"
@@ -50,7 +50,7 @@ def walk_all(store: CountingStore, wanted: Wanted = everything, *, limit: int, *
     found: list[int] = []
     cursor: str | None = None
     while True:
-        page = walk(make_ports(store), Index.FEED, KEY, wanted, limit=limit, cursor=cursor, **options)
+        page = walk(make_world(store).store, Index.FEED, KEY, wanted, limit=limit, cursor=cursor, **options)
         assert len(page.items) <= limit
         found += [each.data["number"] for each in page.items]
         if page.next_cursor is None:
@@ -109,7 +109,7 @@ def test_records_of_one_moment_are_neither_lost_nor_repeated_between_pages() -> 
 def test_there_is_no_cursor_after_the_last_item_even_where_others_follow_that_are_not_wanted() -> None:
     store = filled(10)
     page = walk(
-        make_ports(store), Index.FEED, KEY, lambda each: each.data["number"] > 6, limit=3, cursor=None
+        make_world(store).store, Index.FEED, KEY, lambda each: each.data["number"] > 6, limit=3, cursor=None
     )
     assert [each.data["number"] for each in page.items] == [9, 8, 7]
     assert page.next_cursor is None
@@ -129,7 +129,13 @@ def test_a_key_that_is_anothers_shows_nothing_and_names_nothing_by_a_cursor() ->
     for limit in (1, 4, 5, 6):
         assert walk_all(store, limit=limit, owner="acct_shop") == [4, 3, 2, 1, 0]
         page = walk(
-            make_ports(store), Index.FEED, KEY, everything, limit=limit, cursor=None, owner="acct_stranger"
+            make_world(store).store,
+            Index.FEED,
+            KEY,
+            everything,
+            limit=limit,
+            cursor=None,
+            owner="acct_stranger",
         )
         assert (page.items, page.next_cursor) == ((), None)
 
@@ -141,11 +147,11 @@ def test_one_call_reads_a_bounded_part_and_goes_on_where_it_stopped() -> None:
     def oldest(each: Record) -> bool:
         return bool(each.data["number"] == 0)
 
-    ports = make_ports(store)
-    first = walk(ports, Index.FEED, KEY, oldest, limit=10, cursor=None)
+    world = make_world(store)
+    first = walk(world.store, Index.FEED, KEY, oldest, limit=10, cursor=None)
     assert (first.items, store.calls) == ([], ["page"] * (SCAN_MAX // SCAN_PAGE))
     assert first.next_cursor is not None
-    second = walk(ports, Index.FEED, KEY, oldest, limit=10, cursor=first.next_cursor)
+    second = walk(world.store, Index.FEED, KEY, oldest, limit=10, cursor=first.next_cursor)
     assert [each.data["number"] for each in second.items] == [0]
     assert second.next_cursor is None
 
@@ -160,7 +166,9 @@ def test_a_listing_that_wants_everything_reads_no_more_than_it_shows() -> None:
             limits.append(options["limit"])
             return page(*args, **options)
 
-    shown = walk(make_ports(Watched()), Index.FEED, KEY, everything, limit=7, cursor=None, selective=False)
+    shown = walk(
+        make_world(Watched()).store, Index.FEED, KEY, everything, limit=7, cursor=None, selective=False
+    )
     assert len(shown.items) == 7
     assert limits == [8]
 

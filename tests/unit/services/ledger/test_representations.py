@@ -24,9 +24,8 @@ from payments_sandbox.services.ledger.representations import (
     render_transaction,
 )
 from payments_sandbox.services.ledger.transactions import get_card, get_transaction
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.world import World
 from tests.calls.payments import (
-    ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     DECLINED_NUMBER,
     OPERATION_KINDS,
@@ -37,7 +36,7 @@ from tests.calls.payments import (
     operate,
 )
 from tests.contract import CONTRACT
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_world
 
 Json = dict[str, Any]
 
@@ -64,13 +63,13 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-def ports(clock: FrozenClock) -> Ports:
-    return make_ports(clock=clock)
+def world(clock: FrozenClock) -> World:
+    return make_world(clock=clock)
 
 
-def test_an_approved_authorization_looks_like_this(ports: Ports) -> None:
+def test_an_approved_authorization_looks_like_this(world: World) -> None:
     outcome = authorize(
-        ports,
+        world,
         card=card_with(
             holder_name="Ada Lovelace", billing_address={"line1": "1 Main Street", "postal_code": "1"}
         ),
@@ -132,8 +131,8 @@ def test_an_approved_authorization_looks_like_this(ports: Ports) -> None:
     }
 
 
-def test_a_declined_authorization_says_why_and_whether_the_card_may_be_tried_again(ports: Ports) -> None:
-    rendered = render_transaction(authorize(ports, card=card_with(number=DECLINED_NUMBER)).entry)
+def test_a_declined_authorization_says_why_and_whether_the_card_may_be_tried_again(world: World) -> None:
+    rendered = render_transaction(authorize(world, card=card_with(number=DECLINED_NUMBER)).entry)
     assert rendered["status"] == "declined"
     assert rendered["decline"] == {
         "decline_code": "insufficient_funds",
@@ -151,16 +150,16 @@ def test_a_declined_authorization_says_why_and_whether_the_card_may_be_tried_aga
     }
     assert set(rendered["balance"].values()) == {0}
     assert rendered["postings"] == []
-    stolen = render_transaction(authorize(ports, "stolen", simulate="stolen_card").entry)
+    stolen = render_transaction(authorize(world, "stolen", simulate="stolen_card").entry)
     assert stolen["decline"]["retry_forbidden"] is True
 
 
-def test_a_refund_looks_like_this(ports: Ports, clock: FrozenClock) -> None:
-    authorization = authorize(ports)
+def test_a_refund_looks_like_this(world: World, clock: FrozenClock) -> None:
+    authorization = authorize(world)
     authorization_id = id_of(authorization)
-    capture(ports, authorization_id, amount=500)
+    capture(world, authorization_id, amount=500)
     clock.advance(ms=61_001)
-    outcome = operate(ports, "refund", authorization_id, amount=200)
+    outcome = operate(world, "refund", authorization_id, amount=200)
     rendered = render_transaction(outcome.entry)
     network = outcome.entry.data["network"]
     assert rendered == {
@@ -207,11 +206,11 @@ def test_a_refund_looks_like_this(ports: Ports, clock: FrozenClock) -> None:
     }
 
 
-def test_message_types_are_those_of_iso_8583(ports: Ports) -> None:
-    authorization = authorize(ports).entry
+def test_message_types_are_those_of_iso_8583(world: World) -> None:
+    authorization = authorize(world).entry
     found = {"authorization": render_transaction(authorization)["network"]["message_type"]}
     for kind, amount in (("increment", 5), ("capture", 5), ("refund", 5), ("void", None)):
-        entry = operate(ports, kind, authorization.record.id, amount=amount).entry
+        entry = operate(world, kind, authorization.record.id, amount=amount).entry
         found[kind] = render_transaction(entry)["network"]["message_type"]
     assert found == {
         "authorization": "0100",
@@ -222,14 +221,14 @@ def test_message_types_are_those_of_iso_8583(ports: Ports) -> None:
     }
 
 
-def test_only_a_capture_says_whether_it_was_final(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
-    assert render_transaction(capture(ports, authorization_id, amount=100).entry)["final"] is False
+def test_only_a_capture_says_whether_it_was_final(world: World) -> None:
+    authorization_id = id_of(authorize(world))
+    assert render_transaction(capture(world, authorization_id, amount=100).entry)["final"] is False
     assert (
-        render_transaction(capture(ports, authorization_id, "cap-2", amount=1, final=True).entry)["final"]
+        render_transaction(capture(world, authorization_id, "cap-2", amount=1, final=True).entry)["final"]
         is True
     )
-    assert "final" not in render_transaction(operate(ports, "refund", authorization_id).entry)
+    assert "final" not in render_transaction(operate(world, "refund", authorization_id).entry)
 
 
 @pytest.mark.parametrize(
@@ -246,30 +245,30 @@ def test_only_a_capture_says_whether_it_was_final(ports: Ports) -> None:
         ({}, "No trigger; the issuer approves."),
     ],
 )
-def test_the_outcome_is_explained(ports: Ports, fields: Json, explanation: str) -> None:
-    assert render_transaction(authorize(ports, **fields).entry)["simulation"]["explanation"] == explanation
+def test_the_outcome_is_explained(world: World, fields: Json, explanation: str) -> None:
+    assert render_transaction(authorize(world, **fields).entry)["simulation"]["explanation"] == explanation
 
 
-def test_an_operation_that_its_authorization_declines_is_explained(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
-    simulation = render_transaction(capture(ports, authorization_id).entry)["simulation"]
+def test_an_operation_that_its_authorization_declines_is_explained(world: World) -> None:
+    authorization_id = id_of(authorize(world, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
+    simulation = render_transaction(capture(world, authorization_id).entry)["simulation"]
     assert (
         simulation["explanation"] == "A trigger of the authorization asked for this: capture=generic_decline."
     )
 
 
-def test_overridden_triggers_are_shown(ports: Ports) -> None:
-    entry = authorize(ports, simulate="approve", amount=900_051, card=card_with(number=DECLINED_NUMBER)).entry
+def test_overridden_triggers_are_shown(world: World) -> None:
+    entry = authorize(world, simulate="approve", amount=900_051, card=card_with(number=DECLINED_NUMBER)).entry
     assert render_transaction(entry)["simulation"]["overridden"] == ["card_number", "amount"]
 
 
-def test_a_family_shows_its_members_in_brief(ports: Ports, clock: FrozenClock) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_a_family_shows_its_members_in_brief(world: World, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(world))
     clock.advance(ms=1)
-    capture_id = id_of(capture(ports, authorization_id, amount=400))
+    capture_id = id_of(capture(world, authorization_id, amount=400))
     clock.advance(ms=1)
-    declined_id = id_of(operate(ports, "refund", authorization_id, amount=100, simulate="lost_card"))
-    rendered = render_family(get_transaction(ports, ACCOUNT, capture_id))
+    declined_id = id_of(operate(world, "refund", authorization_id, amount=100, simulate="lost_card"))
+    rendered = render_family(get_transaction(world, capture_id))
     assert rendered["transaction_id"] == capture_id
     assert rendered["balance"]["captured_amount"] == 400
     assert rendered["family"] == [
@@ -309,11 +308,11 @@ def test_a_family_shows_its_members_in_brief(ports: Ports, clock: FrozenClock) -
     ]
 
 
-def test_a_card_looks_like_this(ports: Ports, clock: FrozenClock) -> None:
-    card_id = str(authorize(ports).entry.record.card_id)
+def test_a_card_looks_like_this(world: World, clock: FrozenClock) -> None:
+    card_id = str(authorize(world).entry.record.card_id)
     clock.advance(days=1)
-    authorize(ports, "auth-2")
-    assert render_card_summary(get_card(ports, ACCOUNT, card_id)) == {
+    authorize(world, "auth-2")
+    assert render_card_summary(get_card(world, card_id)) == {
         "card_id": card_id,
         "brand": "visa",
         "last4": "4242",
@@ -326,8 +325,8 @@ def test_a_card_looks_like_this(ports: Ports, clock: FrozenClock) -> None:
     }
 
 
-def test_accounts_and_keys_look_like_this(ports: Ports, clock: FrozenClock) -> None:
-    account, new = accounts.create_account(ports, name=None)
+def test_accounts_and_keys_look_like_this(world: World, clock: FrozenClock) -> None:
+    account, new = accounts.create_account(world.infrastructure, name=None)
     assert render_account(account) == {
         "account_id": account.account_id,
         "name": None,
@@ -344,11 +343,11 @@ def test_accounts_and_keys_look_like_this(ports: Ports, clock: FrozenClock) -> N
     }
     assert render_api_key(new.api_key) == key
     assert render_new_api_key(new) == {**key, "secret": new.secret}
-    second = accounts.create_api_key(ports, account.account_id, label="ci")
-    principal = accounts.authenticate(ports, new.secret)
+    second = accounts.create_api_key(world.infrastructure, account.account_id, label="ci")
+    principal = accounts.authenticate(world.infrastructure, new.secret)
     clock.advance(ms=1)
-    accounts.revoke_api_key(ports, principal, second.api_key.key_id)
-    revoked = accounts.list_api_keys(ports, account.account_id)[1]
+    accounts.revoke_api_key(world.infrastructure, principal, second.api_key.key_id)
+    revoked = accounts.list_api_keys(world.infrastructure, account.account_id)[1]
     assert render_api_key(revoked)["revoked_at"] == "2026-11-23T10:00:00.001Z"
     for rendered, schema in (
         (render_account(account), "Account"),
@@ -385,17 +384,17 @@ SCHEMAS = {
 def test_everything_that_is_shown_keeps_to_the_contract(
     number: str, name: str | None, metadata: dict[str, str] | None, simulate: str | None, steps: list[Any]
 ) -> None:
-    ports = make_ports()
+    world = make_world()
     card = card_with(number=number, holder_name=name)
-    made = [authorize(ports, card=card, metadata=metadata, simulate=simulate)]
+    made = [authorize(world, card=card, metadata=metadata, simulate=simulate)]
     for position, (kind, amount, header) in enumerate(steps):
         fields = {"amount": amount, "metadata": metadata, "simulate": None if kind == "void" else header}
         with suppress(StateConflict):
-            made.append(operate(ports, kind, id_of(made[0]), f"key-{position}", **fields))
+            made.append(operate(world, kind, id_of(made[0]), f"key-{position}", **fields))
     for outcome in made:
         rendered = render_transaction(outcome.entry)
         assert faults(rendered, SCHEMAS[outcome.entry.record.kind]) == []
-        family = render_family(get_transaction(ports, ACCOUNT, id_of(outcome)))
+        family = render_family(get_transaction(world, id_of(outcome)))
         assert faults(family, "TransactionWithFamily") == []
         # Of all that may differ between a result and what is shown later, only these do.
         for moving in ("status", "balance"):

@@ -16,7 +16,6 @@ from payments_sandbox.domain.ids import PREFIXES, TransactionId
 from payments_sandbox.domain.iso8583 import ELEMENTS, DataElement, Message, make_message, response_type
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS, NUMERIC_CODES
 from payments_sandbox.domain.network import MESSAGE_TYPES, RESPONSE_CODES
-from payments_sandbox.services.accounts.controls import at_moment
 from payments_sandbox.services.payments import payments
 from payments_sandbox.services.payments.expiries import expire_authorization
 from payments_sandbox.services.payments.network_messages import (
@@ -24,8 +23,9 @@ from payments_sandbox.services.payments.network_messages import (
     render_network_messages,
 )
 from payments_sandbox.services.payments.payments import Authorize, PaymentOperation
-from payments_sandbox.services.ports import Ports, Record
-from tests.doubles.ports import NOW_MS, make_ports
+from payments_sandbox.services.ports import Record
+from payments_sandbox.services.world import World
+from tests.doubles.ports import NOW_MS, make_world, of_account
 from tests.each_case import each_case
 
 ACCOUNT = "acct_one"
@@ -33,23 +33,23 @@ VISA = "4242424242424242"
 CHARACTERS = {"n": "0123456789", "an": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ans": " *AZaz09_-"}
 
 
-def authorize(ports: Ports, number: str = VISA, key: str = "one", **changes: Any) -> Record:
+def authorize(world: World, number: str = VISA, key: str = "one", **changes: Any) -> Record:
     details = {"amount": 1051, "currency": "EUR", "card": CardDetails(number, 12, 2030, "123"), **changes}
-    return payments.authorize_payment(ports, ACCOUNT, Authorize(**details), idempotency_key=key).entry.record
+    return payments.authorize_payment(world, Authorize(**details), idempotency_key=key).entry.record
 
 
-def operate(ports: Ports, verb: str, authorization: Record, **details: Any) -> Record:
+def operate(world: World, verb: str, authorization: Record, **details: Any) -> Record:
     operation = PaymentOperation(TransactionId(authorization.id), **details)
     do = getattr(payments, f"{verb}_payment")
-    record: Record = do(ports, ACCOUNT, operation, idempotency_key="key").entry.record
+    record: Record = do(world, operation, idempotency_key="key").entry.record
     return record
 
 
-def messages(ports: Ports, record: Record) -> tuple[Message, Message]:
+def messages(world: World, record: Record) -> tuple[Message, Message]:
     """Request and response, after a look at how they are packed and shown."""
-    pair = get_network_messages(ports, ACCOUNT, record.id)
+    pair = get_network_messages(world, record.id)
     for message, packed in (pair.request, pair.response):
-        assert ports.packer.unpack(packed.octets) == message
+        assert world.infrastructure.packer.unpack(packed.octets) == message
         for number, value in message.elements.items():
             assert fits(ELEMENTS[number], value), (number, value)
     shown = render_network_messages(pair)
@@ -102,9 +102,9 @@ def test_a_message_that_is_cut_short_is_not_read() -> None:
 
 
 def test_an_authorization_is_a_request_with_its_references_and_a_masked_number() -> None:
-    ports = make_ports()
-    record = authorize(ports)
-    request, response = messages(ports, record)
+    world = make_world(account_id=ACCOUNT)
+    record = authorize(world)
+    request, response = messages(world, record)
     network = record.data["network"]
     assert (request.message_type, response.message_type) == ("0100", "0110")
     assert request.name == "Authorization request"
@@ -135,14 +135,14 @@ def test_an_authorization_is_a_request_with_its_references_and_a_masked_number()
 
 
 def test_no_message_holds_more_of_the_number_than_its_last_four_digits() -> None:
-    ports = make_ports()
+    world = make_world(account_id=ACCOUNT)
     for number, masked in (
         ("378282246310005", "***********0005"),
         ("30569309025904", "**********5904"),
         ("5555555555554444", "************4444"),
     ):
-        record = authorize(ports, number, key=number)
-        pair = get_network_messages(ports, ACCOUNT, record.id)
+        record = authorize(world, number, key=number)
+        pair = get_network_messages(world, record.id)
         for message, packed in (pair.request, pair.response):
             assert message.elements[2] == masked
             assert number[:6].encode() not in packed.octets
@@ -153,18 +153,18 @@ def test_no_message_holds_more_of_the_number_than_its_last_four_digits() -> None
 def test_a_declined_authorization_carries_the_response_code_and_no_authorization_code(
     response_code: str,
 ) -> None:
-    ports = make_ports()
-    record = authorize(ports, simulate=f"response_code={response_code}; cvc=N; avs=Z")
-    _, response = messages(ports, record)
+    world = make_world(account_id=ACCOUNT)
+    record = authorize(world, simulate=f"response_code={response_code}; cvc=N; avs=Z")
+    _, response = messages(world, record)
     assert response.elements[39] == response_code
     assert 38 not in response.elements
     assert response.elements[44] == "5Z       N"
 
 
 def test_a_capture_is_an_advice_under_the_authorization_code() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    request, response = messages(ports, operate(ports, "capture", authorization, amount=1000))
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    request, response = messages(world, operate(world, "capture", authorization, amount=1000))
     assert (request.message_type, response.message_type) == ("0220", "0230")
     code = authorization.data["network"]["authorization_code"]
     assert request.elements[4] == "000000001000"
@@ -173,18 +173,18 @@ def test_a_capture_is_an_advice_under_the_authorization_code() -> None:
 
 
 def test_a_declined_capture_is_answered_with_its_response_code() -> None:
-    ports = make_ports()
-    authorization = authorize(ports, "4000000000000341")
-    _, response = messages(ports, operate(ports, "capture", authorization))
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world, "4000000000000341")
+    _, response = messages(world, operate(world, "capture", authorization))
     assert response.elements[39] == "05"
     assert 38 not in response.elements
 
 
 def test_a_refund_is_a_financial_request_with_processing_code_20() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    operate(ports, "capture", authorization)
-    request, response = messages(ports, operate(ports, "refund", authorization, amount=200))
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    operate(world, "capture", authorization)
+    request, response = messages(world, operate(world, "refund", authorization, amount=200))
     assert (request.message_type, response.message_type) == ("0200", "0210")
     assert request.elements[3] == "200000"
     assert request.elements[4] == "000000000200"
@@ -192,19 +192,19 @@ def test_a_refund_is_a_financial_request_with_processing_code_20() -> None:
 
 
 def test_an_increment_is_another_authorization_request() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    request, response = messages(ports, operate(ports, "increment", authorization, amount=49))
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    request, response = messages(world, operate(world, "increment", authorization, amount=49))
     assert (request.message_type, response.message_type) == ("0100", "0110")
     assert request.elements[4] == "000000000049"
     assert request.elements[14] == "3012"
 
 
 def test_a_void_is_a_reversal_that_names_its_original() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    operate(ports, "increment", authorization, amount=49)
-    request, response = messages(ports, operate(ports, "void", authorization))
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    operate(world, "increment", authorization, amount=49)
+    request, response = messages(world, operate(world, "void", authorization))
     assert (request.message_type, response.message_type) == ("0400", "0410")
     stan = authorization.data["network"]["stan"]
     assert request.elements[4] == "000000001100"
@@ -213,27 +213,27 @@ def test_a_void_is_a_reversal_that_names_its_original() -> None:
 
 
 def test_a_void_after_a_partial_capture_says_what_stays() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    operate(ports, "capture", authorization, amount=1000)
-    record = operate(ports, "void", authorization)
-    request, _ = messages(ports, record)
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    operate(world, "capture", authorization, amount=1000)
+    record = operate(world, "void", authorization)
+    request, _ = messages(world, record)
     assert request.elements[4] == "000000001051"
     assert request.elements[95] == "000000001000" + "0" * 12 + "D00000000" * 2
-    shown = render_network_messages(get_network_messages(ports, ACCOUNT, record.id))
+    shown = render_network_messages(get_network_messages(world, record.id))
     meanings = {element["number"]: element["meaning"] for element in shown["request"]["elements"]}
     assert meanings[95] == "10.00 EUR was captured and stays"
 
 
 def test_an_expiry_is_a_reversal_advice_of_the_moment_of_expiry() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    expire_authorization(at_moment(ports, authorization.data["expires_at"]), authorization)
-    (current,) = ports.store.get([authorization.id])
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    expire_authorization(world.at(authorization.data["expires_at"]), authorization)
+    (current,) = world.store.get([authorization.id])
     assert current is not None
-    (entry,) = ports.store.get(current.data["entries"])
+    (entry,) = world.store.get(current.data["entries"])
     assert entry is not None
-    request, response = messages(ports, entry)
+    request, response = messages(world, entry)
     assert (request.message_type, response.message_type) == ("0420", "0430")
     assert request.name == "Reversal advice"
     assert response.name == "Reversal advice response"
@@ -249,9 +249,9 @@ def test_every_kind_of_entry_has_messages_with_a_name() -> None:
 
 @given(amount=st.integers(1, AMOUNT_MAX), currency=st.sampled_from(list(EXPONENTS)))
 def test_any_amount_in_any_currency_can_be_packed(amount: int, currency: str) -> None:
-    ports = make_ports()
-    record = authorize(ports, amount=amount, currency=currency)
-    request, _ = messages(ports, record)
+    world = make_world(account_id=ACCOUNT)
+    record = authorize(world, amount=amount, currency=currency)
+    request, _ = messages(world, record)
     assert int(request.elements[4]) == amount
     assert request.elements[49] == NUMERIC_CODES[currency]
 
@@ -264,17 +264,17 @@ def test_every_currency_has_a_numeric_code_of_its_own() -> None:
 
 
 def test_another_account_sees_no_messages() -> None:
-    ports = make_ports()
-    record = authorize(ports)
+    world = make_world(account_id=ACCOUNT)
+    record = authorize(world)
     for account_id, transaction_id in (("acct_two", record.id), (ACCOUNT, "auth_none"), (ACCOUNT, ACCOUNT)):
         with pytest.raises(TransactionNotFound):
-            get_network_messages(ports, account_id, transaction_id)
+            get_network_messages(of_account(world, account_id), transaction_id)
 
 
 def test_the_messages_of_an_entry_stay_the_same_as_time_goes_by() -> None:
-    ports = make_ports()
-    authorization = authorize(ports)
-    before = get_network_messages(ports, ACCOUNT, authorization.id)
-    operate(ports, "capture", authorization)
-    after = get_network_messages(at_moment(ports, NOW_MS + 10**9), ACCOUNT, authorization.id)
+    world = make_world(account_id=ACCOUNT)
+    authorization = authorize(world)
+    before = get_network_messages(world, authorization.id)
+    operate(world, "capture", authorization)
+    after = get_network_messages(world.at(NOW_MS + 10**9), authorization.id)
     assert (before.request, before.response) == (after.request, after.response)

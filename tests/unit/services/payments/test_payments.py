@@ -25,11 +25,10 @@ from payments_sandbox.domain.settlement import next_cutoff
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.payments.payments import Outcome
-from payments_sandbox.services.ports import Ports
 from payments_sandbox.services.simulation.trigger_table import TriggerRow, list_triggers
+from payments_sandbox.services.world import World
 from tests.calls.outcomes import pointers, snapshot, totals_now
 from tests.calls.payments import (
-    ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     CARD,
     DECLINED_NUMBER,
@@ -45,7 +44,7 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import LEDGER_SECRET, NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import ACCOUNT, LEDGER_SECRET, NOW_MS, FrozenClock, make_world
 from tests.doubles.stores import CountingStore
 from tests.each_case import each_case
 
@@ -55,8 +54,8 @@ NOT_FOUND = (FieldError("/authorization_id", "not_found", "names no authorizatio
 # --- authorize -----------------------------------------------------------------------------------------------------
 
 
-def test_an_approved_authorization_holds_its_amount_for_seven_days(ports: Ports, store: MemoryStore) -> None:
-    outcome = authorize(ports, merchant_reference="order-1", metadata={"cart": "c-7"})
+def test_an_approved_authorization_holds_its_amount_for_seven_days(world: World, store: MemoryStore) -> None:
+    outcome = authorize(world, merchant_reference="order-1", metadata={"cart": "c-7"})
     entry = outcome.entry
     assert not outcome.replayed
     assert entry.status == "authorized"
@@ -75,8 +74,8 @@ def test_an_approved_authorization_holds_its_amount_for_seven_days(ports: Ports,
     assert record.card_id == identify_card(LEDGER_SECRET, ACCOUNT, CARD.number)
 
 
-def test_a_declined_authorization_is_kept_and_holds_nothing(ports: Ports, store: MemoryStore) -> None:
-    outcome = authorize(ports, card=card_with(number=DECLINED_NUMBER))
+def test_a_declined_authorization_is_kept_and_holds_nothing(world: World, store: MemoryStore) -> None:
+    outcome = authorize(world, card=card_with(number=DECLINED_NUMBER))
     entry = outcome.entry
     assert entry.status == "declined"
     assert entry.data["decline"] == ["insufficient_funds", "51"]
@@ -92,19 +91,19 @@ def test_a_declined_authorization_is_kept_and_holds_nothing(ports: Ports, store:
 
 def test_an_authorization_is_one_write_and_no_read() -> None:
     store = CountingStore()
-    authorize(make_ports(store))
+    authorize(make_world(store))
     assert store.calls == ["insert"]
-    authorize(make_ports(store))
+    authorize(make_world(store))
     assert store.calls == ["insert", "insert"]
 
 
 def test_an_operation_is_one_read_and_one_atomic_write() -> None:
     store = CountingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
     for kind, amount in (("increment", 5), ("capture", 5), ("refund", 5), ("void", None)):
         store.calls.clear()
-        operate(ports, kind, authorization_id, amount=amount)
+        operate(world, kind, authorization_id, amount=amount)
         assert store.calls == ["get", "commit"], kind
 
 
@@ -119,8 +118,8 @@ def test_an_operation_is_one_read_and_one_atomic_write() -> None:
 def test_a_card_is_good_to_the_last_millisecond_of_its_month(now: str, declined: bool) -> None:
     at = datetime.fromisoformat(now).replace(tzinfo=UTC)
     now_ms = int(at.timestamp()) * 1000 + at.microsecond // 1000
-    ports = make_ports(clock=FrozenClock(now_ms))
-    entry = authorize(ports, card=card_with(exp_month=11, exp_year=2026)).entry
+    world = make_world(clock=FrozenClock(now_ms))
+    entry = authorize(world, card=card_with(exp_month=11, exp_year=2026)).entry
     assert (entry.data["decline"] == ["expired_card", "54"]) == declined
     assert entry.data["simulation"]["rule"] == ("expiry" if declined else "approved")
 
@@ -128,27 +127,27 @@ def test_a_card_is_good_to_the_last_millisecond_of_its_month(now: str, declined:
 @each_case("amount", [1, AMOUNT_MAX])
 @each_case("currency", ["JPY", "EUR", "KWD", "CLF"])
 def test_the_smallest_and_the_largest_amount_can_be_authorized(amount: int, currency: str) -> None:
-    ports = make_ports()
-    entry = authorize(ports, amount=amount, currency=currency).entry
+    world = make_world()
+    entry = authorize(world, amount=amount, currency=currency).entry
     assert (entry.totals.authorized, entry.data["currency"]) == (amount, currency)
 
 
 def test_a_header_that_is_not_in_the_grammar_is_refused_and_nothing_is_kept(
-    ports: Ports, store: MemoryStore
+    world: World, store: MemoryStore
 ) -> None:
     with pytest.raises(InvalidSimulation) as caught:
-        authorize(ports, simulate="bankruptcy")
+        authorize(world, simulate="bankruptcy")
     assert pointers(caught.value) == ["header:X-Sandbox-Simulate"]
     assert store.records == {}
-    assert not authorize(ports).replayed
+    assert not authorize(world).replayed
 
 
 @each_case("row", list_triggers())
 def test_every_row_of_the_trigger_table_does_what_it_says(row: TriggerRow) -> None:
-    ports = make_ports()
+    world = make_world()
     body = dict(row.body)
     card = card_with(**{"cvc": None, **body.pop("card")})
-    entry = authorize(ports, card=card, simulate=row.headers.get("X-Sandbox-Simulate"), **body).entry
+    entry = authorize(world, card=card, simulate=row.headers.get("X-Sandbox-Simulate"), **body).entry
     decision = row.decision
     rendered = render_transaction(entry)
     assert rendered["simulation"]["trigger"] == (
@@ -163,11 +162,11 @@ def test_every_row_of_the_trigger_table_does_what_it_says(row: TriggerRow) -> No
         assert rendered["decline"]["response_code"] == decision.decline.response_code
         assert rendered["decline"]["retry_forbidden"] == decision.decline.retry_forbidden
         with pytest.raises(AuthorizationNotCapturable):
-            capture(ports, id_of(Outcome(entry, False)))
+            capture(world, id_of(Outcome(entry, False)))
     else:
         assert rendered["status"] == "authorized"
         assert rendered["decline"] is None
-        captured = capture(ports, entry.record.id).entry
+        captured = capture(world, entry.record.id).entry
         assert captured.status == ("succeeded" if decision.capture_decline is None else "declined")
         if decision.capture_decline is not None:
             assert captured.data["decline"] is not None
@@ -177,10 +176,10 @@ def test_every_row_of_the_trigger_table_does_what_it_says(row: TriggerRow) -> No
 # --- capture, refund, void, increment --------------------------------------------------------------------------------
 
 
-def test_a_capture_moves_money_from_the_hold_to_the_merchant(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_a_capture_moves_money_from_the_hold_to_the_merchant(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(authorize(world))
     entry = capture(
-        ports, authorization_id, amount=400, merchant_reference="order-1/1", metadata={"a": "b"}
+        world, authorization_id, amount=400, merchant_reference="order-1/1", metadata={"a": "b"}
     ).entry
     assert entry.status == "succeeded"
     assert entry.data["amount"] == 400
@@ -200,9 +199,9 @@ def test_a_capture_moves_money_from_the_hold_to_the_merchant(ports: Ports, store
     assert (record.feed_key, record.card_id) == (authorization.feed_key, authorization.card_id)
 
 
-def test_a_final_capture_gives_back_what_it_leaves_over(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(authorize(ports))
-    entry = capture(ports, authorization_id, amount=400, final=True).entry
+def test_a_final_capture_gives_back_what_it_leaves_over(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(authorize(world))
+    entry = capture(world, authorization_id, amount=400, final=True).entry
     assert entry.data["postings"] == [
         ["cardholder_held", -400],
         ["merchant_receivable", 400],
@@ -214,46 +213,46 @@ def test_a_final_capture_gives_back_what_it_leaves_over(ports: Ports, store: Mem
     # Nothing is held, so nothing will ever expire.
     assert store.records[authorization_id].due_at is None
     with pytest.raises(AuthorizationNotCapturable) as caught:
-        capture(ports, authorization_id, "cap-2")
+        capture(world, authorization_id, "cap-2")
     assert caught.value.facts == {"authorization_status": "captured"}
 
 
-def test_several_captures_take_all_that_was_authorized_and_no_more(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-1", amount=600)
+def test_several_captures_take_all_that_was_authorized_and_no_more(world: World) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-1", amount=600)
     with pytest.raises(AmountExceedsAuthorized) as caught:
-        capture(ports, authorization_id, "cap-2", amount=401)
+        capture(world, authorization_id, "cap-2", amount=401)
     assert caught.value.facts == {"capturable_amount": 400}
-    capture(ports, authorization_id, "cap-2", amount=400)
-    assert totals_now(ports, authorization_id) == Totals(authorized=1000, captured=1000)
+    capture(world, authorization_id, "cap-2", amount=400)
+    assert totals_now(world, authorization_id) == Totals(authorized=1000, captured=1000)
 
 
-def test_a_refund_gives_the_merchants_money_back(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, amount=500)
-    entry = refund(ports, authorization_id, amount=200).entry
+def test_a_refund_gives_the_merchants_money_back(world: World) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, amount=500)
+    entry = refund(world, authorization_id, amount=200).entry
     assert entry.data["postings"] == [["merchant_receivable", -200], ["cardholder_available", 200]]
     assert entry.totals == Totals(authorized=1000, captured=500, refunded=200)
     assert entry.capturable == 500
-    assert refund(ports, authorization_id, "ref-2").entry.data["amount"] == 300
+    assert refund(world, authorization_id, "ref-2").entry.data["amount"] == 300
     with pytest.raises(AuthorizationNotRefundable):
-        refund(ports, authorization_id, "ref-3")
+        refund(world, authorization_id, "ref-3")
 
 
-def test_refunds_count_against_all_captures_together(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-1", amount=300)
-    capture(ports, authorization_id, "cap-2", amount=400)
+def test_refunds_count_against_all_captures_together(world: World) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-1", amount=300)
+    capture(world, authorization_id, "cap-2", amount=400)
     with pytest.raises(AmountExceedsCaptured) as caught:
-        refund(ports, authorization_id, amount=701)
+        refund(world, authorization_id, amount=701)
     assert caught.value.facts == {"refundable_amount": 700}
-    assert refund(ports, authorization_id, amount=650).entry.data["amount"] == 650
+    assert refund(world, authorization_id, amount=650).entry.data["amount"] == 650
 
 
-def test_a_void_ends_the_hold(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, amount=100)
-    entry = void(ports, authorization_id).entry
+def test_a_void_ends_the_hold(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, amount=100)
+    entry = void(world, authorization_id).entry
     assert entry.data["amount"] == 900
     assert entry.data["postings"] == [["cardholder_held", -900], ["cardholder_available", 900]]
     assert entry.totals == Totals(authorized=1000, captured=100, released=900)
@@ -261,25 +260,25 @@ def test_a_void_ends_the_hold(ports: Ports, store: MemoryStore) -> None:
 
 
 def test_an_increment_holds_more_and_keeps_the_day_of_expiry(
-    ports: Ports, store: MemoryStore, clock: FrozenClock
+    world: World, store: MemoryStore, clock: FrozenClock
 ) -> None:
-    authorization_id = id_of(authorize(ports))
+    authorization_id = id_of(authorize(world))
     clock.advance(days=3)
-    entry = increment(ports, authorization_id, amount=500).entry
+    entry = increment(world, authorization_id, amount=500).entry
     assert entry.data["postings"] == [["cardholder_available", -500], ["cardholder_held", 500]]
     assert entry.totals == Totals(authorized=1500)
     assert store.records[authorization_id].data["expires_at"] == NOW_MS + VALIDITY_MS
     with pytest.raises(AmountTooLarge) as caught:
-        increment(ports, authorization_id, "inc-2", amount=AMOUNT_MAX)
+        increment(world, authorization_id, "inc-2", amount=AMOUNT_MAX)
     assert caught.value.facts == {"incrementable_amount": AMOUNT_MAX - 1500}
 
 
-def test_entries_of_one_authorization_carry_its_code_where_money_is_asked_for(ports: Ports) -> None:
-    authorization = authorize(ports)
+def test_entries_of_one_authorization_carry_its_code_where_money_is_asked_for(world: World) -> None:
+    authorization = authorize(world)
     authorization_id = id_of(authorization)
     code = authorization.entry.data["network"]["authorization_code"]
     networks = {
-        kind: operate(ports, kind, authorization_id, amount=amount).entry.data["network"]
+        kind: operate(world, kind, authorization_id, amount=amount).entry.data["network"]
         for kind, amount in (("increment", 5), ("capture", 5), ("refund", 5), ("void", None))
     }
     assert {kind: network.get("authorization_code") for kind, network in networks.items()} == {
@@ -293,10 +292,10 @@ def test_entries_of_one_authorization_carry_its_code_where_money_is_asked_for(po
     assert "acquirer_reference" not in authorization.entry.data["network"]
 
 
-def test_a_hold_can_be_used_to_its_last_millisecond(ports: Ports, clock: FrozenClock) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_a_hold_can_be_used_to_its_last_millisecond(world: World, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(world))
     clock.advance(ms=VALIDITY_MS - 1)
-    assert capture(ports, authorization_id, amount=100).entry.capturable == 900
+    assert capture(world, authorization_id, amount=100).entry.capturable == 900
     clock.advance(ms=1)
     for kind, error in (
         ("capture", AuthorizationNotCapturable),
@@ -304,38 +303,38 @@ def test_a_hold_can_be_used_to_its_last_millisecond(ports: Ports, clock: FrozenC
         ("increment", AuthorizationNotIncrementable),
     ):
         with pytest.raises(error) as caught:
-            operate(ports, kind, authorization_id, "late", amount=1)
+            operate(world, kind, authorization_id, "late", amount=1)
         assert caught.value.facts == {"authorization_status": "captured"}
-    refunded = refund(ports, authorization_id).entry
+    refunded = refund(world, authorization_id).entry
     assert refunded.status == "succeeded"
     assert refunded.capturable == 0
 
 
 def test_an_operation_on_an_expired_authorization_says_that_it_expired(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    authorization_id = id_of(authorize(ports))
+    authorization_id = id_of(authorize(world))
     clock.advance(ms=VALIDITY_MS)
     for kind in OPERATION_KINDS:
         with pytest.raises(StateConflict) as caught:
-            operate(ports, kind, authorization_id, amount=1)
+            operate(world, kind, authorization_id, amount=1)
         assert caught.value.facts == {"authorization_status": "expired"}, kind
 
 
 @pytest.mark.parametrize("kind", OPERATION_KINDS)
-def test_a_declined_authorization_can_not_be_operated_on(ports: Ports, kind: str) -> None:
-    authorization_id = id_of(authorize(ports, card=card_with(number=DECLINED_NUMBER)))
+def test_a_declined_authorization_can_not_be_operated_on(world: World, kind: str) -> None:
+    authorization_id = id_of(authorize(world, card=card_with(number=DECLINED_NUMBER)))
     with pytest.raises(StateConflict) as caught:
-        operate(ports, kind, authorization_id, amount=1)
+        operate(world, kind, authorization_id, amount=1)
     assert caught.value.facts == {"authorization_status": "declined"}
 
 
 @pytest.mark.parametrize("kind", OPERATION_KINDS)
 def test_ids_that_name_no_authorization_of_the_account_are_not_found(
-    ports: Ports, store: MemoryStore, kind: str
+    world: World, store: MemoryStore, kind: str
 ) -> None:
-    mine = id_of(authorize(ports))
-    capture_id = id_of(capture(ports, mine, amount=500))
+    mine = id_of(authorize(world))
+    capture_id = id_of(capture(world, mine, amount=500))
     before = snapshot(store)
     for account, authorization_id in (
         (ACCOUNT, "auth_nothing"),
@@ -345,25 +344,25 @@ def test_ids_that_name_no_authorization_of_the_account_are_not_found(
         (OTHER_ACCOUNT, capture_id),
     ):
         with pytest.raises(TransactionNotFound) as caught:
-            operate(ports, kind, authorization_id, "new", account=account, amount=1)
+            operate(world, kind, authorization_id, "new", account=account, amount=1)
         assert caught.value.errors == NOT_FOUND
         assert "auth_" not in caught.value.detail
     assert snapshot(store) == before
 
 
 @pytest.mark.parametrize("kind", OPERATION_KINDS)
-def test_the_hundredth_entry_of_an_authorization_is_refused(ports: Ports, kind: str) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_the_hundredth_entry_of_an_authorization_is_refused(world: World, kind: str) -> None:
+    authorization_id = id_of(authorize(world))
     for number in range(99):
-        capture(ports, authorization_id, f"cap-{number}", amount=1)
+        capture(world, authorization_id, f"cap-{number}", amount=1)
     with pytest.raises(EntryLimitReached):
-        operate(ports, kind, authorization_id, "one-more", amount=1)
-    assert len(get_transaction(ports, ACCOUNT, authorization_id).members) == 100
+        operate(world, kind, authorization_id, "one-more", amount=1)
+    assert len(get_transaction(world, authorization_id).members) == 100
 
 
-def test_a_declined_operation_is_kept_and_moves_nothing(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(authorize(ports, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
-    entry = capture(ports, authorization_id, amount=400, final=True).entry
+def test_a_declined_operation_is_kept_and_moves_nothing(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(authorize(world, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
+    entry = capture(world, authorization_id, amount=400, final=True).entry
     assert entry.status == "declined"
     assert entry.data["decline"] == ["generic_decline", "05"]
     assert entry.data["amount"] == 400
@@ -377,39 +376,39 @@ def test_a_declined_operation_is_kept_and_moves_nothing(ports: Ports, store: Mem
     assert authorization.data["entries"] == [entry.record.id]
     assert authorization.due_at == NOW_MS + VALIDITY_MS
     # Other operations on it succeed, and so does a capture whose header says so.
-    assert increment(ports, authorization_id).entry.status == "succeeded"
-    approved = capture(ports, authorization_id, "cap-2", simulate="approve").entry
+    assert increment(world, authorization_id).entry.status == "succeeded"
+    approved = capture(world, authorization_id, "cap-2", simulate="approve").entry
     assert approved.status == "succeeded"
     assert approved.data["simulation"]["overridden"] == ["authorization"]
-    assert refund(ports, authorization_id).entry.status == "succeeded"
+    assert refund(world, authorization_id).entry.status == "succeeded"
 
 
 @pytest.mark.parametrize("kind", ["capture", "refund", "increment"])
-def test_a_header_declines_an_operation(ports: Ports, kind: str) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-0", amount=500)
-    before = totals_now(ports, authorization_id)
-    entry = operate(ports, kind, authorization_id, amount=100, simulate="response_code=91").entry
+def test_a_header_declines_an_operation(world: World, kind: str) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-0", amount=500)
+    before = totals_now(world, authorization_id)
+    entry = operate(world, kind, authorization_id, amount=100, simulate="response_code=91").entry
     assert entry.status == "declined"
     assert entry.data["decline"] == ["issuer_not_available", "91"]
-    assert entry.totals == before == totals_now(ports, authorization_id)
+    assert entry.totals == before == totals_now(world, authorization_id)
 
 
 @pytest.mark.parametrize("kind", ["capture", "refund", "increment"])
 def test_an_operation_refuses_an_instruction_for_authorizations(
-    ports: Ports, store: MemoryStore, kind: str
+    world: World, store: MemoryStore, kind: str
 ) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-0", amount=500)
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-0", amount=500)
     before = snapshot(store)
     with pytest.raises(InvalidSimulation) as caught:
-        operate(ports, kind, authorization_id, amount=100, simulate="approve; cvc=N")
+        operate(world, kind, authorization_id, amount=100, simulate="approve; cvc=N")
     assert caught.value.errors[0].code == "not_applicable"
     assert snapshot(store) == before
 
 
-def test_a_void_is_an_advice_that_no_trigger_declines(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
-    entry = void(ports, authorization_id).entry
+def test_a_void_is_an_advice_that_no_trigger_declines(world: World) -> None:
+    authorization_id = id_of(authorize(world, card=card_with(number=CAPTURE_DECLINED_NUMBER)))
+    entry = void(world, authorization_id).entry
     assert entry.status == "succeeded"
     assert entry.data["simulation"] == {"trigger": "none", "rule": "approved"}

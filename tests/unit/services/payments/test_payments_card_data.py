@@ -17,10 +17,9 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.domain.ids import TransactionId
 from payments_sandbox.services.payments import payments
 from payments_sandbox.services.payments.payments import Authorize, PaymentOperation
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.world import World
 from tests.calls.outcomes import pointers, snapshot
 from tests.calls.payments import (
-    ACCOUNT,
     FULL_REQUEST,
     authorization_request,
     authorize,
@@ -33,7 +32,7 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_world
 from tests.each_case import each_case
 
 # --- card data -------------------------------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ GROUPED = "5555 5555 5555 4444"
     ],
 )
 def test_a_card_number_in_a_text_is_refused_and_named_without_the_number(
-    ports: Ports, store: MemoryStore, written: str, place: str, pointer: str
+    world: World, store: MemoryStore, written: str, place: str, pointer: str
 ) -> None:
     request = authorization_request(card=card_with(number=NUMBER))
     match place.split():
@@ -72,7 +71,7 @@ def test_a_card_number_in_a_text_is_refused_and_named_without_the_number(
         case _:
             request = replace(request, merchant_reference=written)
     with pytest.raises(InvalidRequest) as caught:
-        payments.authorize_payment(ports, ACCOUNT, request, idempotency_key="k")
+        payments.authorize_payment(world, request, idempotency_key="k")
     assert caught.value.code == "invalid_request"
     assert caught.value.errors == (FieldError(pointer, "card_number", "holds the card number"),)
     shown = "".join(char for char in f"{caught.value.detail}{caught.value.errors}" if char.isdigit())
@@ -81,16 +80,16 @@ def test_a_card_number_in_a_text_is_refused_and_named_without_the_number(
 
 
 @each_case("zero", ["٠", "۰", "०", "０", "𝟎"])
-def test_a_card_number_in_other_digits_is_a_card_number(ports: Ports, zero: str) -> None:
+def test_a_card_number_in_other_digits_is_a_card_number(world: World, zero: str) -> None:
     written = "".join(chr(ord(zero) + int(digit)) for digit in NUMBER)
     with pytest.raises(InvalidRequest):
-        authorize(ports, card=card_with(number=NUMBER), metadata={"note": written})
+        authorize(world, card=card_with(number=NUMBER), metadata={"note": written})
 
 
-def test_every_text_that_holds_the_number_is_named_once(ports: Ports) -> None:
+def test_every_text_that_holds_the_number_is_named_once(world: World) -> None:
     with pytest.raises(InvalidRequest) as caught:
         authorize(
-            ports,
+            world,
             card=card_with(number=NUMBER, holder_name=GROUPED, billing_address={"city": NUMBER}),
             merchant_reference=NUMBER,
             metadata={NUMBER: GROUPED, "fine": "text", "note": NUMBER},
@@ -108,21 +107,21 @@ def test_every_text_that_holds_the_number_is_named_once(ports: Ports) -> None:
 @each_case("text", [NUMBER, GROUPED, f"card {NUMBER}!"])
 def test_later_operations_refuse_the_number_too_though_they_never_saw_it(kind: str, text: str) -> None:
     store = MemoryStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports, card=card_with(number=NUMBER)))
+    world = make_world(store)
+    authorization_id = id_of(authorize(world, card=card_with(number=NUMBER)))
     if kind == "refund":
-        capture(ports, authorization_id, "cap-0", amount=10)
+        capture(world, authorization_id, "cap-0", amount=10)
     before = snapshot(store)
     with pytest.raises(InvalidRequest) as caught:
-        operate(ports, kind, authorization_id, amount=1, metadata={"note": text, "fine": "4242424242424242"})
+        operate(world, kind, authorization_id, amount=1, metadata={"note": text, "fine": "4242424242424242"})
     assert pointers(caught.value) == ["/metadata/note"]
     assert snapshot(store) == before
 
 
 @each_case("text", [NUMBER[:-1], "4242424242424242", NUMBER[::-1], "order 55554444", ""])
 def test_texts_without_the_number_are_kept_as_they_are(text: str) -> None:
-    ports = make_ports()
-    entry = authorize(ports, card=card_with(number=NUMBER), metadata={"note": text}).entry
+    world = make_world()
+    entry = authorize(world, card=card_with(number=NUMBER), metadata={"note": text}).entry
     assert entry.data["request"]["metadata"] == {"note": text}
 
 
@@ -148,7 +147,7 @@ def cards_and_texts(draw: st.DrawFn) -> tuple[str, str]:
 def test_no_stored_record_holds_the_card_number(number_and_text: tuple[str, str], place: str) -> None:
     number, text = number_and_text
     store = MemoryStore()
-    ports = make_ports(store)
+    world = make_world(store)
     card = card_with(
         number=number,
         cvc=number[:3],
@@ -159,16 +158,16 @@ def test_no_stored_record_holds_the_card_number(number_and_text: tuple[str, str]
     reference = text if place == "reference" else None
     try:
         outcome = authorize(
-            ports, card=card, merchant_reference=reference, metadata=metadata, simulate="approve"
+            world, card=card, merchant_reference=reference, metadata=metadata, simulate="approve"
         )
     except InvalidRequest:
         assert number in digits_of(text)
         assert store.records == {}
         return
-    capture(ports, id_of(outcome), amount=100)
-    refund(ports, id_of(outcome))
-    increment(ports, id_of(outcome))
-    void(ports, id_of(outcome))
+    capture(world, id_of(outcome), amount=100)
+    refund(world, id_of(outcome))
+    increment(world, id_of(outcome))
+    void(world, id_of(outcome))
     assert len(store.records) == 5
     for record in store.records.values():
         assert number not in repr(record)
@@ -189,15 +188,15 @@ def test_what_is_kept_does_not_depend_on_the_cvc_so_not_even_its_hash_is(one: st
     kept = []
     for cvc in (one, other):
         store = MemoryStore()
-        ports = make_ports(store)
-        capture(ports, id_of(authorize(ports, card=card_with(cvc=cvc))), amount=100)
+        world = make_world(store)
+        capture(world, id_of(authorize(world, card=card_with(cvc=cvc))), amount=100)
         kept.append(snapshot(store))
     assert kept[0] == kept[1]
 
 
-def test_of_a_cvc_only_the_fact_that_there_was_one_is_kept(ports: Ports) -> None:
-    assert authorize(ports, "with").entry.data["request"]["card"]["cvc"] is True
-    assert "cvc" not in authorize(ports, "without", card=card_with(cvc=None)).entry.data["request"]["card"]
+def test_of_a_cvc_only_the_fact_that_there_was_one_is_kept(world: World) -> None:
+    assert authorize(world, "with").entry.data["request"]["card"]["cvc"] is True
+    assert "cvc" not in authorize(world, "without", card=card_with(cvc=None)).entry.data["request"]["card"]
 
 
 def digits_of(text: str) -> str:
@@ -219,23 +218,23 @@ def test_requests_do_not_print_card_numbers_or_cvcs() -> None:
     assert "987" not in shown
 
 
-def test_the_ledger_holds_only_values_that_json_has(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(payments.authorize_payment(ports, ACCOUNT, FULL_REQUEST, idempotency_key="k"))
-    capture(ports, authorization_id, amount=100, metadata={"a": "b"}, final=True)
+def test_the_ledger_holds_only_values_that_json_has(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(payments.authorize_payment(world, FULL_REQUEST, idempotency_key="k"))
+    capture(world, authorization_id, amount=100, metadata={"a": "b"}, final=True)
     for record in store.records.values():
         assert json.loads(json.dumps(record.data)) == record.data
         assert "." not in "".join(text for text in strings_of(record.data) if text[:1].isdigit())
 
 
-def test_an_increment_without_amount_is_a_mistake_of_the_program(ports: Ports) -> None:
-    command = PaymentOperation(TransactionId(id_of(authorize(ports))))
+def test_an_increment_without_amount_is_a_mistake_of_the_program(world: World) -> None:
+    command = PaymentOperation(TransactionId(id_of(authorize(world))))
     with pytest.raises(AssertionError):
-        payments.increment_payment(ports, ACCOUNT, command, idempotency_key="k")
+        payments.increment_payment(world, command, idempotency_key="k")
 
 
-def test_a_request_is_left_as_it_was(ports: Ports) -> None:
+def test_a_request_is_left_as_it_was(world: World) -> None:
     metadata = {"a": "1"}
-    outcome = authorize(ports, metadata=metadata)
+    outcome = authorize(world, metadata=metadata)
     metadata["a"] = "2"
     assert outcome.entry.data["request"]["metadata"] == {"a": "1"}
 

@@ -24,10 +24,9 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.domain.money import AMOUNT_MAX
 from payments_sandbox.services.ledger.entries import KEY_RETENTION_MS
 from payments_sandbox.services.payments import payments
-from payments_sandbox.services.ports import Ports
+from payments_sandbox.services.world import World
 from tests.calls.outcomes import pointers, same_answer, snapshot, totals_now
 from tests.calls.payments import (
-    ACCOUNT,
     CARD,
     DECLINED_NUMBER,
     FULL_CARD,
@@ -44,7 +43,7 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_world
 from tests.each_case import each_case
 
 # --- repeating a key -------------------------------------------------------------------------------------------------
@@ -52,69 +51,69 @@ from tests.each_case import each_case
 
 @pytest.mark.parametrize("number", [CARD.number, DECLINED_NUMBER, "4242424242424243"])
 def test_repeating_an_authorization_answers_the_first_result_and_writes_nothing(
-    ports: Ports, store: MemoryStore, clock: FrozenClock, number: str
+    world: World, store: MemoryStore, clock: FrozenClock, number: str
 ) -> None:
-    first = authorize(ports, card=card_with(number=number), metadata={"a": "b"})
+    first = authorize(world, card=card_with(number=number), metadata={"a": "b"})
     before = snapshot(store)
     clock.advance(days=29)
-    same_answer(first, authorize(ports, card=card_with(number=number), metadata={"a": "b"}))
+    same_answer(first, authorize(world, card=card_with(number=number), metadata={"a": "b"}))
     assert snapshot(store) == before
 
 
-def test_an_idempotency_key_is_as_good_as_new_after_thirty_days(ports: Ports, clock: FrozenClock) -> None:
-    first = authorize(ports)
+def test_an_idempotency_key_is_as_good_as_new_after_thirty_days(world: World, clock: FrozenClock) -> None:
+    first = authorize(world)
     clock.advance(ms=KEY_RETENTION_MS - 1)
-    assert authorize(ports).replayed
+    assert authorize(world).replayed
     with pytest.raises(IdempotencyKeyReused):
-        authorize(ports, amount=1)
+        authorize(world, amount=1)
     clock.advance(ms=1)
-    second = authorize(ports, amount=1)
+    second = authorize(world, amount=1)
     assert not second.replayed
     assert id_of(second) != id_of(first)
     # From now on the key stands for the second.
-    assert id_of(authorize(ports, amount=1)) == id_of(second)
+    assert id_of(authorize(world, amount=1)) == id_of(second)
     with pytest.raises(IdempotencyKeyReused):
-        authorize(ports)
+        authorize(world)
     clock.advance(ms=KEY_RETENTION_MS)
-    assert len({id_of(first), id_of(second), id_of(authorize(ports))}) == 3
+    assert len({id_of(first), id_of(second), id_of(authorize(world))}) == 3
 
 
 @pytest.mark.parametrize("kind", ["capture", "increment", "void"])
-def test_the_key_of_an_operation_is_forgotten_as_well(ports: Ports, clock: FrozenClock, kind: str) -> None:
+def test_the_key_of_an_operation_is_forgotten_as_well(world: World, clock: FrozenClock, kind: str) -> None:
     amounts: list[dict[str, Any]] = [{}, {}] if kind == "void" else [{"amount": 5}, {"amount": 6}]
-    first = operate(ports, kind, id_of(authorize(ports)), "k", **amounts[0])
+    first = operate(world, kind, id_of(authorize(world)), "k", **amounts[0])
     clock.advance(ms=KEY_RETENTION_MS)
-    second = operate(ports, kind, id_of(authorize(ports, "another")), "k", **amounts[1])
+    second = operate(world, kind, id_of(authorize(world, "another")), "k", **amounts[1])
     assert not second.replayed
     assert id_of(second) != id_of(first)
 
 
-def test_a_forgotten_key_does_not_hide_what_the_state_refuses(ports: Ports, clock: FrozenClock) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id)
+def test_a_forgotten_key_does_not_hide_what_the_state_refuses(world: World, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id)
     clock.advance(ms=KEY_RETENTION_MS)
     with pytest.raises(AuthorizationNotCapturable):
-        capture(ports, authorization_id)
+        capture(world, authorization_id)
 
 
 def test_repeating_an_authorization_shows_it_as_it_was_made_whatever_happened_since(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    first = authorize(ports)
-    increment(ports, id_of(first))
-    capture(ports, id_of(first), amount=200)
-    refund(ports, id_of(first))
-    void(ports, id_of(first))
+    first = authorize(world)
+    increment(world, id_of(first))
+    capture(world, id_of(first), amount=200)
+    refund(world, id_of(first))
+    void(world, id_of(first))
     clock.advance(days=8)
-    again = authorize(ports)
+    again = authorize(world)
     same_answer(first, again)
     assert (again.entry.status, again.entry.capturable) == ("authorized", 1000)
 
 
-def test_a_declined_authorization_stays_declined_when_the_reason_is_gone(ports: Ports) -> None:
+def test_a_declined_authorization_stays_declined_when_the_reason_is_gone(world: World) -> None:
     expired = card_with(exp_year=2020)
-    first = authorize(ports, card=expired)
-    same_answer(first, authorize(replace(ports, clock=FrozenClock(0)), card=expired))
+    first = authorize(world, card=expired)
+    same_answer(first, authorize(replace(world, clock=FrozenClock(0)), card=expired))
 
 
 CAPTURES: list[dict[str, Any]] = [
@@ -127,38 +126,38 @@ CAPTURES: list[dict[str, Any]] = [
 ]
 
 
-def used_up(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
+def used_up(world: World, authorization_id: str, clock: FrozenClock) -> None:
     """Takes what may be left."""
     with suppress(AuthorizationNotCapturable):
-        capture(ports, authorization_id, "cap-last")
+        capture(world, authorization_id, "cap-last")
 
 
-def voided(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
+def voided(world: World, authorization_id: str, clock: FrozenClock) -> None:
     """Gives back what may be left."""
     with suppress(AuthorizationNotVoidable):
-        void(ports, authorization_id, "void-last")
+        void(world, authorization_id, "void-last")
 
 
-def refunded(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
-    used_up(ports, authorization_id, clock)
-    refund(ports, authorization_id)
+def refunded(world: World, authorization_id: str, clock: FrozenClock) -> None:
+    used_up(world, authorization_id, clock)
+    refund(world, authorization_id)
 
 
-def expired(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
+def expired(world: World, authorization_id: str, clock: FrozenClock) -> None:
     clock.advance(ms=VALIDITY_MS)
 
 
-def filled_up(ports: Ports, authorization_id: str, clock: FrozenClock) -> None:
+def filled_up(world: World, authorization_id: str, clock: FrozenClock) -> None:
     """As many entries as fit."""
-    used_up(ports, authorization_id, clock)
+    used_up(world, authorization_id, clock)
     for number in range(200):
         try:
-            refund(ports, authorization_id, f"ref-{number}", amount=1, simulate="lost_card")
+            refund(world, authorization_id, f"ref-{number}", amount=1, simulate="lost_card")
         except EntryLimitReached:
             return
 
 
-Later = Callable[[Ports, str, FrozenClock], None]
+Later = Callable[[World, str, FrozenClock], None]
 
 
 @each_case("later", [used_up, voided, refunded, expired, filled_up])
@@ -167,13 +166,13 @@ def test_repeating_a_capture_answers_the_first_result_whatever_happened_since(
     fields: dict[str, Any], later: Later
 ) -> None:
     store, clock = MemoryStore(), FrozenClock()
-    ports = make_ports(store, clock)
-    authorization_id = id_of(authorize(ports))
-    first = capture(ports, authorization_id, **fields)
-    same_answer(first, capture(ports, authorization_id, **fields))
-    later(ports, authorization_id, clock)
+    world = make_world(store, clock)
+    authorization_id = id_of(authorize(world))
+    first = capture(world, authorization_id, **fields)
+    same_answer(first, capture(world, authorization_id, **fields))
+    later(world, authorization_id, clock)
     before = snapshot(store)
-    same_answer(first, capture(ports, authorization_id, **fields))
+    same_answer(first, capture(world, authorization_id, **fields))
     assert snapshot(store) == before
 
 
@@ -181,33 +180,33 @@ def test_repeating_a_capture_answers_the_first_result_whatever_happened_since(
 @each_case("later", [voided, refunded, expired, filled_up])
 def test_repeating_another_operation_answers_the_first_result_too(kind: str, later: Later) -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-0", amount=500)
+    world = make_world(clock=clock)
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-0", amount=500)
     amount = {"refund": 100, "void": None, "increment": 70}[kind]
-    first = operate(ports, kind, authorization_id, "first", amount=amount)
-    later(ports, authorization_id, clock)
-    same_answer(first, operate(ports, kind, authorization_id, "first", amount=amount))
+    first = operate(world, kind, authorization_id, "first", amount=amount)
+    later(world, authorization_id, clock)
+    same_answer(first, operate(world, kind, authorization_id, "first", amount=amount))
 
 
-def test_one_key_serves_once_for_each_operation_and_account(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports, "key-1"))
+def test_one_key_serves_once_for_each_operation_and_account(world: World) -> None:
+    authorization_id = id_of(authorize(world, "key-1"))
     made = [
-        increment(ports, authorization_id, "key-1"),
-        capture(ports, authorization_id, "key-1", amount=100),
-        refund(ports, authorization_id, "key-1"),
-        void(ports, authorization_id, "key-1"),
-        authorize(ports, "key-1", account=OTHER_ACCOUNT),
+        increment(world, authorization_id, "key-1"),
+        capture(world, authorization_id, "key-1", amount=100),
+        refund(world, authorization_id, "key-1"),
+        void(world, authorization_id, "key-1"),
+        authorize(world, "key-1", account=OTHER_ACCOUNT),
     ]
     assert not any(outcome.replayed for outcome in made)
     assert len({authorization_id, *map(id_of, made)}) == 6
 
 
-def test_capturing_twice_with_one_key_moves_money_once(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_capturing_twice_with_one_key_moves_money_once(world: World) -> None:
+    authorization_id = id_of(authorize(world))
     for _ in range(3):
-        capture(ports, authorization_id, amount=400)
-    assert totals_now(ports, authorization_id) == Totals(authorized=1000, captured=400)
+        capture(world, authorization_id, amount=400)
+    assert totals_now(world, authorization_id) == Totals(authorized=1000, captured=400)
 
 
 # --- a key that belongs to another request ---------------------------------------------------------------------------
@@ -263,13 +262,13 @@ def test_a_key_that_made_another_authorization_is_refused_with_every_field_that_
     changes: dict[str, Any], card_changes: dict[str, Any], expected: list[str]
 ) -> None:
     store, clock = MemoryStore(), FrozenClock()
-    ports = make_ports(store, clock)
-    first = payments.authorize_payment(ports, ACCOUNT, FULL_REQUEST, idempotency_key="k")
+    world = make_world(store, clock)
+    first = payments.authorize_payment(world, FULL_REQUEST, idempotency_key="k")
     before = snapshot(store)
     clock.advance(days=1)
     other = replace(FULL_REQUEST, **changes, card=replace(FULL_CARD, **card_changes))
     with pytest.raises(IdempotencyKeyReused) as caught:
-        payments.authorize_payment(ports, ACCOUNT, other, idempotency_key="k")
+        payments.authorize_payment(world, other, idempotency_key="k")
     assert pointers(caught.value) == expected
     assert {error.code for error in caught.value.errors} == {"differs"}
     assert caught.value.facts == {"first_used_at": "2026-11-23T10:00:00.000Z", "transaction_id": id_of(first)}
@@ -277,10 +276,10 @@ def test_a_key_that_made_another_authorization_is_refused_with_every_field_that_
     assert snapshot(store) == before
 
 
-def test_fields_that_a_request_adds_are_named_too(ports: Ports) -> None:
-    authorize(ports)
+def test_fields_that_a_request_adds_are_named_too(world: World) -> None:
+    authorize(world)
     with pytest.raises(IdempotencyKeyReused) as caught:
-        authorize(ports, card=FULL_CARD, merchant_reference="order-1", metadata={}, simulate="approve")
+        authorize(world, card=FULL_CARD, merchant_reference="order-1", metadata={}, simulate="approve")
     assert pointers(caught.value) == [
         "/card/billing_address",
         "/card/holder_name",
@@ -290,15 +289,15 @@ def test_fields_that_a_request_adds_are_named_too(ports: Ports) -> None:
     ]
 
 
-def test_a_cvc_is_not_kept_even_as_a_hash_so_that_another_one_is_not_told_apart(ports: Ports) -> None:
-    first = authorize(ports, card=card_with(cvc="123"))
-    same_answer(first, authorize(ports, card=card_with(cvc="321")))
+def test_a_cvc_is_not_kept_even_as_a_hash_so_that_another_one_is_not_told_apart(world: World) -> None:
+    first = authorize(world, card=card_with(cvc="123"))
+    same_answer(first, authorize(world, card=card_with(cvc="321")))
 
 
-def test_metadata_whose_name_looks_like_a_header_is_named_where_it_stands(ports: Ports) -> None:
-    authorize(ports, metadata={"header:X": "1"})
+def test_metadata_whose_name_looks_like_a_header_is_named_where_it_stands(world: World) -> None:
+    authorize(world, metadata={"header:X": "1"})
     with pytest.raises(IdempotencyKeyReused) as caught:
-        authorize(ports, metadata={"header:X": "2"})
+        authorize(world, metadata={"header:X": "2"})
     assert pointers(caught.value) == ["/metadata/header:X"]
 
 
@@ -319,14 +318,14 @@ def test_a_key_that_made_another_capture_is_refused_with_every_field_that_differ
     changes: dict[str, Any], expected: list[str], later: Later | None
 ) -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    authorization_id = id_of(authorize(ports))
+    world = make_world(clock=clock)
+    authorization_id = id_of(authorize(world))
     fields: dict[str, Any] = {"amount": 400, "merchant_reference": "a", "metadata": {"a": "1"}}
-    first = capture(ports, authorization_id, **fields)
+    first = capture(world, authorization_id, **fields)
     if later is not None:
-        later(ports, authorization_id, clock)
+        later(world, authorization_id, clock)
     with pytest.raises(IdempotencyKeyReused) as caught:
-        capture(ports, authorization_id, **{**fields, **changes})
+        capture(world, authorization_id, **{**fields, **changes})
     assert pointers(caught.value) == expected
     assert caught.value.facts["transaction_id"] == id_of(first)
 
@@ -334,42 +333,42 @@ def test_a_key_that_made_another_capture_is_refused_with_every_field_that_differ
 @each_case("kind", OPERATION_KINDS)
 @each_case("second", ["another authorization", "a declined one", "an unknown one", "a stranger's"])
 def test_a_key_used_on_one_authorization_is_refused_on_every_other(kind: str, second: str) -> None:
-    ports = make_ports()
+    world = make_world()
     ids = {
-        "another authorization": id_of(authorize(ports, "other")),
-        "a declined one": id_of(authorize(ports, "no", card=card_with(number=DECLINED_NUMBER))),
+        "another authorization": id_of(authorize(world, "other")),
+        "a declined one": id_of(authorize(world, "no", card=card_with(number=DECLINED_NUMBER))),
         "an unknown one": "auth_unknown",
-        "a stranger's": id_of(authorize(ports, "theirs", account=OTHER_ACCOUNT)),
+        "a stranger's": id_of(authorize(world, "theirs", account=OTHER_ACCOUNT)),
     }
-    first_id = id_of(authorize(ports))
-    capture(ports, first_id, "cap-0", amount=500)
-    operate(ports, kind, first_id, "key", amount=1)
+    first_id = id_of(authorize(world))
+    capture(world, first_id, "cap-0", amount=500)
+    operate(world, kind, first_id, "key", amount=1)
     with pytest.raises(IdempotencyKeyReused) as caught:
-        operate(ports, kind, ids[second], "key", amount=1)
+        operate(world, kind, ids[second], "key", amount=1)
     assert pointers(caught.value) == ["/authorization_id"]
 
 
-def test_a_reused_key_is_said_before_what_the_state_forbids(ports: Ports) -> None:
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id)
+def test_a_reused_key_is_said_before_what_the_state_forbids(world: World) -> None:
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id)
     with pytest.raises(IdempotencyKeyReused):
-        capture(ports, authorization_id, amount=5)
+        capture(world, authorization_id, amount=5)
 
 
-def test_an_invalid_instruction_is_said_before_that_the_key_was_reused(ports: Ports) -> None:
-    authorize(ports)
+def test_an_invalid_instruction_is_said_before_that_the_key_was_reused(world: World) -> None:
+    authorize(world)
     with pytest.raises(InvalidSimulation):
-        authorize(ports, simulate="bankruptcy", amount=5)
+        authorize(world, simulate="bankruptcy", amount=5)
     with pytest.raises(InvalidRequest) as caught:
-        authorize(ports, simulate="bankruptcy", merchant_reference=CARD.number)
+        authorize(world, simulate="bankruptcy", merchant_reference=CARD.number)
     assert caught.value.code == "invalid_request"
 
 
 # --- keys stay free after a refusal ----------------------------------------------------------------------------------
 
 
-def test_a_refused_operation_leaves_no_trace_and_its_key_free(ports: Ports, store: MemoryStore) -> None:
-    authorization_id = id_of(authorize(ports))
+def test_a_refused_operation_leaves_no_trace_and_its_key_free(world: World, store: MemoryStore) -> None:
+    authorization_id = id_of(authorize(world))
     before = snapshot(store)
     refusals: list[tuple[str, dict[str, Any], type[SandboxError]]] = [
         ("capture", {"amount": 1001}, AmountExceedsAuthorized),
@@ -380,21 +379,21 @@ def test_a_refused_operation_leaves_no_trace_and_its_key_free(ports: Ports, stor
     ]
     for kind, fields, error in refusals:
         with pytest.raises(error):
-            operate(ports, kind, authorization_id, "key", **fields)
+            operate(world, kind, authorization_id, "key", **fields)
     with pytest.raises(TransactionNotFound):
-        capture(ports, "auth_unknown", "key")
+        capture(world, "auth_unknown", "key")
     assert snapshot(store) == before
-    assert not increment(ports, authorization_id, "key").replayed
-    assert not capture(ports, authorization_id, "key", amount=600).replayed
-    assert not refund(ports, authorization_id, "key", amount=600).replayed
+    assert not increment(world, authorization_id, "key").replayed
+    assert not capture(world, authorization_id, "key", amount=600).replayed
+    assert not refund(world, authorization_id, "key", amount=600).replayed
 
 
-def test_a_key_refused_for_one_request_serves_another(ports: Ports) -> None:
+def test_a_key_refused_for_one_request_serves_another(world: World) -> None:
     with pytest.raises(InvalidRequest):
-        authorize(ports, metadata={"note": CARD.number})
-    outcome = authorize(ports, amount=7, metadata={"note": "none"})
+        authorize(world, metadata={"note": CARD.number})
+    outcome = authorize(world, amount=7, metadata={"note": "none"})
     assert not outcome.replayed
     authorization_id = id_of(outcome)
     with pytest.raises(AmountExceedsAuthorized):
-        capture(ports, authorization_id, "key", amount=8)
-    assert capture(ports, authorization_id, "key", amount=7).entry.data["amount"] == 7
+        capture(world, authorization_id, "key", amount=8)
+    assert capture(world, authorization_id, "key", amount=7).entry.data["amount"] == 7

@@ -18,7 +18,6 @@ from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.payments.payments import RACES_MAX, Outcome
 from tests.calls.outcomes import same_answer, snapshot, totals_now
 from tests.calls.payments import (
-    ACCOUNT,
     OPERATION_KINDS,
     authorize,
     capture,
@@ -27,7 +26,7 @@ from tests.calls.payments import (
     refund,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_world
 from tests.doubles.stores import RacingStore
 
 # --- lost races ------------------------------------------------------------------------------------------------------
@@ -36,11 +35,11 @@ from tests.doubles.stores import RacingStore
 @pytest.mark.parametrize("losses", [1, 2, RACES_MAX - 1])
 def test_an_operation_that_loses_races_decides_again(losses: int) -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
     store.lose = losses
     store.calls.clear()
-    assert capture(ports, authorization_id, amount=400).entry.totals.captured == 400
+    assert capture(world, authorization_id, amount=400).entry.totals.captured == 400
     assert store.calls == ["get", "commit"] * (losses + 1)
 
 
@@ -48,29 +47,29 @@ def test_an_operation_that_loses_races_decides_again(losses: int) -> None:
 def test_an_operation_that_loses_every_race_gives_up_and_may_be_repeated(kind: str) -> None:
     inner = MemoryStore()
     store = RacingStore(inner)
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, "cap-0", amount=500)
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, "cap-0", amount=500)
     before = snapshot(inner)
     store.lose = RACES_MAX
     with pytest.raises(AuthorizationBusy) as caught:
-        operate(ports, kind, authorization_id, amount=1)
+        operate(world, kind, authorization_id, amount=1)
     assert caught.value.retryable
     assert caught.value.code == "authorization_busy"
     assert store.lose == 0
     assert snapshot(inner) == before
-    assert not operate(ports, kind, authorization_id, amount=1).replayed
+    assert not operate(world, kind, authorization_id, amount=1).replayed
 
 
 def test_the_loser_of_a_race_takes_what_the_winner_left() -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
-    store.first = lambda: capture(ports, authorization_id, "winner", amount=700)
-    loser = capture(ports, authorization_id, "loser")
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
+    store.first = lambda: capture(world, authorization_id, "winner", amount=700)
+    loser = capture(world, authorization_id, "loser")
     assert loser.entry.data["amount"] == 300
     assert loser.entry.totals == Totals(authorized=1000, captured=1000)
-    members = get_transaction(ports, ACCOUNT, authorization_id).members
+    members = get_transaction(world, authorization_id).members
     assert [member.data["amount"] for member in members] == [1000, 700, 300]
 
 
@@ -88,55 +87,55 @@ def test_the_loser_of_a_race_meets_the_state_that_the_winner_left(
     winner: str, loser: str, error: type[StateConflict]
 ) -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
-    store.first = lambda: operate(ports, winner, authorization_id, "winner")
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
+    store.first = lambda: operate(world, winner, authorization_id, "winner")
     with pytest.raises(error):
-        operate(ports, loser, authorization_id, "loser", amount=1 if loser != "void" else None)
-    assert len(get_transaction(ports, ACCOUNT, authorization_id).members) == 2
+        operate(world, loser, authorization_id, "loser", amount=1 if loser != "void" else None)
+    assert len(get_transaction(world, authorization_id).members) == 2
 
 
 def test_two_refunds_at_once_never_give_back_more_than_was_captured() -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
-    capture(ports, authorization_id, amount=500)
-    store.first = lambda: refund(ports, authorization_id, "winner", amount=300)
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
+    capture(world, authorization_id, amount=500)
+    store.first = lambda: refund(world, authorization_id, "winner", amount=300)
     with pytest.raises(AmountExceedsCaptured) as caught:
-        refund(ports, authorization_id, "loser", amount=300)
+        refund(world, authorization_id, "loser", amount=300)
     assert caught.value.facts == {"refundable_amount": 200}
-    assert totals_now(ports, authorization_id).refunded == 300
+    assert totals_now(world, authorization_id).refunded == 300
 
 
 @pytest.mark.parametrize("fields", [{"amount": 400}, {}])
 def test_a_retry_that_overtakes_its_first_attempt_is_answered_once(fields: dict[str, Any]) -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
     retried: list[Outcome] = []
-    store.first = lambda: retried.append(capture(ports, authorization_id, "key", **fields))
-    first = capture(ports, authorization_id, "key", **fields)
+    store.first = lambda: retried.append(capture(world, authorization_id, "key", **fields))
+    first = capture(world, authorization_id, "key", **fields)
     same_answer(retried[0], first)
-    assert len(get_transaction(ports, ACCOUNT, authorization_id).members) == 2
+    assert len(get_transaction(world, authorization_id).members) == 2
 
 
 def test_a_different_request_that_overtakes_under_the_same_key_wins_the_key() -> None:
     store = RacingStore()
-    ports = make_ports(store)
-    authorization_id = id_of(authorize(ports))
-    store.first = lambda: capture(ports, authorization_id, "key", amount=1)
+    world = make_world(store)
+    authorization_id = id_of(authorize(world))
+    store.first = lambda: capture(world, authorization_id, "key", amount=1)
     with pytest.raises(IdempotencyKeyReused):
-        capture(ports, authorization_id, "key", amount=2)
-    assert totals_now(ports, authorization_id).captured == 1
+        capture(world, authorization_id, "key", amount=2)
+    assert totals_now(world, authorization_id).captured == 1
 
 
 def test_each_attempt_reads_the_clock_anew() -> None:
     store = RacingStore()
     clock = FrozenClock()
-    ports = make_ports(store, clock)
-    authorization_id = id_of(authorize(ports))
+    world = make_world(store, clock)
+    authorization_id = id_of(authorize(world))
     store.lose = 1
     store.first = lambda: clock.advance(ms=VALIDITY_MS)
     with pytest.raises(AuthorizationNotCapturable) as caught:
-        capture(ports, authorization_id)
+        capture(world, authorization_id)
     assert caught.value.facts == {"authorization_status": "expired"}

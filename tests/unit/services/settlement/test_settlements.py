@@ -1,7 +1,6 @@
 """Settling an account: what is gathered and when, what is paid, and what entries, events and reports say of it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.domain.postings import MERCHANT_RECEIVABLE, balance_of
 from payments_sandbox.domain.timestamps import DAY_MS, HOUR_MS, MINUTE_MS, format_timestamp, parse_timestamp
 from payments_sandbox.services.accounts.accounts import create_account
-from payments_sandbox.services.accounts.controls import get_controls, with_controls
+from payments_sandbox.services.accounts.controls import controlled_world, get_controls
 from payments_sandbox.services.events.events import Event, list_events
+from payments_sandbox.services.infrastructure import Limits
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.ports import (
@@ -25,8 +25,6 @@ from payments_sandbox.services.ports import (
     WRITES_MAX,
     CommitResult,
     Index,
-    Limits,
-    Ports,
     Record,
     Stale,
     Update,
@@ -42,8 +40,8 @@ from payments_sandbox.services.settlement.settlements import (
     settle_on_demand,
 )
 from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK, do_scheduled_work
+from payments_sandbox.services.world import World
 from tests.calls.payments import (
-    ACCOUNT,
     CAPTURE_DECLINED_NUMBER,
     OTHER_ACCOUNT,
     authorize,
@@ -55,115 +53,123 @@ from tests.calls.payments import (
     void,
 )
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import (
+    ACCOUNT,
+    NOW_MS,
+    FrozenClock,
+    make_world,
+    of_account,
+    with_infrastructure,
+    with_store,
+)
 from tests.doubles.stores import CountingStore, DyingStore, Killed, RacingStore
 from tests.virtual_time.scheduled_work import do_everything_due
 
 MIDNIGHT_MS = parse_timestamp("2026-11-24T00:00:00Z")
 
 
-def pay(ports: Ports, key: str, amount: int = 1000, **fields: Any) -> str:
+def pay(world: World, key: str, amount: int = 1000, **fields: Any) -> str:
     """A captured payment; answers the capture's id."""
     account = {"account": fields.pop("account")} if "account" in fields else {}
-    authorization_id = id_of(authorize(ports, key, amount=amount, **account, **fields))
-    return id_of(capture(ports, authorization_id, key, **account))
+    authorization_id = id_of(authorize(world, key, amount=amount, **account, **fields))
+    return id_of(capture(world, authorization_id, key, **account))
 
 
-def made(ports: Ports, account: str = ACCOUNT) -> list[Settlement]:
-    return list(list_settlements(ports, account, limit=100, cursor=None).items)
+def made(world: World, account: str = ACCOUNT) -> list[Settlement]:
+    return list(list_settlements(of_account(world, account), limit=100, cursor=None).items)
 
 
 def settle_now(
-    ports: Ports, *, up_to: int | None = None, discrepancies: Sequence[str] = ()
+    world: World, *, up_to: int | None = None, discrepancies: Sequence[str] = ()
 ) -> list[Settlement]:
-    return settle_on_demand(ports, ACCOUNT, up_to=up_to, discrepancies=discrepancies)
+    return settle_on_demand(world, up_to=up_to, discrepancies=discrepancies)
 
 
-def ids_in(ports: Ports, settlement: Settlement) -> list[str]:
-    report = get_report(ports, settlement.account_id, settlement.settlement_id)
+def ids_in(world: World, settlement: Settlement) -> list[str]:
+    report = get_report(of_account(world, settlement.account_id), settlement.settlement_id)
     return [line.transaction_id for line in report.misreport.lines]
 
 
-def shown(ports: Ports, transaction_id: str) -> dict[str, Any]:
-    return render_transaction(get_transaction(ports, ACCOUNT, transaction_id).entry)
+def shown(world: World, transaction_id: str) -> dict[str, Any]:
+    return render_transaction(get_transaction(world, transaction_id).entry)
 
 
 # --- when ---
 
 
 def test_what_was_captured_and_refunded_on_a_day_is_settled_at_its_end(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    captured = pay(ports, "a")
+    captured = pay(world, "a")
     clock.advance(ms=1)
-    refunded = id_of(refund(ports, shown(ports, captured)["authorization_id"], amount=300))
+    refunded = id_of(refund(world, shown(world, captured)["authorization_id"], amount=300))
     clock.at_ms = MIDNIGHT_MS - 1
-    assert do_everything_due(ports, ACCOUNT) == []
+    assert do_everything_due(world.infrastructure, ACCOUNT) == []
     clock.at_ms = MIDNIGHT_MS
-    tomorrows = pay(ports, "b")
-    do_everything_due(ports, ACCOUNT)
-    (settlement,) = made(ports)
-    assert ids_in(ports, settlement) == [captured, refunded]
+    tomorrows = pay(world, "b")
+    do_everything_due(world.infrastructure, ACCOUNT)
+    (settlement,) = made(world)
+    assert ids_in(world, settlement) == [captured, refunded]
     for transaction_id in (captured, refunded):
-        entry = shown(ports, transaction_id)
+        entry = shown(world, transaction_id)
         assert (entry["settlement_id"], entry["settled_at"]) == (
             settlement.settlement_id,
             "2026-11-24T00:00:00.000Z",
         )
-    assert (shown(ports, tomorrows)["settlement_id"], shown(ports, tomorrows)["settled_at"]) == (None, None)
+    assert (shown(world, tomorrows)["settlement_id"], shown(world, tomorrows)["settled_at"]) == (None, None)
 
 
-def test_days_that_were_slept_through_are_settled_one_by_one(ports: Ports, clock: FrozenClock) -> None:
+def test_days_that_were_slept_through_are_settled_one_by_one(world: World, clock: FrozenClock) -> None:
     for day in range(3):
-        pay(ports, f"day-{day}")
+        pay(world, f"day-{day}")
         clock.advance(days=1)
-    done = do_everything_due(ports, ACCOUNT)
+    done = do_everything_due(world.infrastructure, ACCOUNT)
     assert len(done) == 3
-    assert [settlement.batch.settled_at for settlement in made(ports)] == [
+    assert [settlement.batch.settled_at for settlement in made(world)] == [
         MIDNIGHT_MS + 2 * DAY_MS,
         MIDNIGHT_MS + DAY_MS,
         MIDNIGHT_MS,
     ]
-    assert [settlement.count for settlement in made(ports)] == [1, 1, 1]
+    assert [settlement.count for settlement in made(world)] == [1, 1, 1]
 
 
-def test_only_what_moved_money_of_the_merchants_is_settled(ports: Ports, clock: FrozenClock) -> None:
-    authorization_id = id_of(authorize(ports))
-    increment(ports, authorization_id)
-    captured = id_of(capture(ports, authorization_id, amount=700))
-    refund(ports, authorization_id, "declined", simulate="lost_card")
-    void(ports, authorization_id)
-    capture(ports, id_of(authorize(ports, "b", card=card_with(number=CAPTURE_DECLINED_NUMBER))), "b")
+def test_only_what_moved_money_of_the_merchants_is_settled(world: World, clock: FrozenClock) -> None:
+    authorization_id = id_of(authorize(world))
+    increment(world, authorization_id)
+    captured = id_of(capture(world, authorization_id, amount=700))
+    refund(world, authorization_id, "declined", simulate="lost_card")
+    void(world, authorization_id)
+    capture(world, id_of(authorize(world, "b", card=card_with(number=CAPTURE_DECLINED_NUMBER))), "b")
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    (settlement,) = made(ports)
-    assert ids_in(ports, settlement) == [captured]
+    do_everything_due(world.infrastructure, ACCOUNT)
+    (settlement,) = made(world)
+    assert ids_in(world, settlement) == [captured]
 
 
-def test_each_currency_is_settled_by_itself(ports: Ports, clock: FrozenClock) -> None:
-    euros = [pay(ports, "a", 1000), pay(ports, "b", 2000)]
-    yen = pay(ports, "c", 5000, currency="JPY")
+def test_each_currency_is_settled_by_itself(world: World, clock: FrozenClock) -> None:
+    euros = [pay(world, "a", 1000), pay(world, "b", 2000)]
+    yen = pay(world, "c", 5000, currency="JPY")
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    settled = {settlement.currency: settlement for settlement in made(ports)}
-    assert sorted(ids_in(ports, settled["EUR"])) == sorted(euros)
-    assert ids_in(ports, settled["JPY"]) == [yen]
+    do_everything_due(world.infrastructure, ACCOUNT)
+    settled = {settlement.currency: settlement for settlement in made(world)}
+    assert sorted(ids_in(world, settled["EUR"])) == sorted(euros)
+    assert ids_in(world, settled["JPY"]) == [yen]
     assert (settled["JPY"].gross, settled["JPY"].fees) == (5000, 70 + 25)
 
 
-def test_other_accounts_are_left_alone(ports: Ports, clock: FrozenClock) -> None:
-    mine, theirs = pay(ports, "a"), pay(ports, "a", account=OTHER_ACCOUNT)
+def test_other_accounts_are_left_alone(world: World, clock: FrozenClock) -> None:
+    mine, theirs = pay(world, "a"), pay(world, "a", account=OTHER_ACCOUNT)
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    assert [ids_in(ports, settlement) for settlement in made(ports)] == [[mine]]
-    assert made(ports, OTHER_ACCOUNT) == []
-    do_everything_due(ports, OTHER_ACCOUNT)
-    (settlement,) = made(ports, OTHER_ACCOUNT)
-    assert ids_in(ports, settlement) == [theirs]
+    do_everything_due(world.infrastructure, ACCOUNT)
+    assert [ids_in(world, settlement) for settlement in made(world)] == [[mine]]
+    assert made(world, OTHER_ACCOUNT) == []
+    do_everything_due(world.infrastructure, OTHER_ACCOUNT)
+    (settlement,) = made(world, OTHER_ACCOUNT)
+    assert ids_in(world, settlement) == [theirs]
     with pytest.raises(SettlementNotFound):
-        get_settlement(ports, ACCOUNT, settlement.settlement_id)
+        get_settlement(world, settlement.settlement_id)
     with pytest.raises(SettlementNotFound):
-        get_report(ports, ACCOUNT, settlement.settlement_id)
+        get_report(world, settlement.settlement_id)
 
 
 def test_every_kind_that_is_settled_and_every_settlement_begun_has_somebody_who_does_it() -> None:
@@ -175,14 +181,14 @@ def test_every_kind_that_is_settled_and_every_settlement_begun_has_somebody_who_
 
 
 def test_what_is_paid_out_is_what_was_owed_less_the_fees_of_each_line(
-    ports: Ports, clock: FrozenClock, store: MemoryStore
+    world: World, clock: FrozenClock, store: MemoryStore
 ) -> None:
-    first = pay(ports, "a", 1035)
-    pay(ports, "b", 99, card=card_with(number="5555555555554444"))
-    refund(ports, shown(ports, first)["authorization_id"], amount=35)
+    first = pay(world, "a", 1035)
+    pay(world, "b", 99, card=card_with(number="5555555555554444"))
+    refund(world, shown(world, first)["authorization_id"], amount=35)
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    (settlement,) = made(ports)
+    do_everything_due(world.infrastructure, ACCOUNT)
+    (settlement,) = made(world)
     fees = (14 + 25) + (1 + 25) + 25
     assert render_settlement(settlement) == {
         "settlement_id": settlement.settlement_id,
@@ -236,14 +242,14 @@ def group(kind: str, brand: str, gross: int, fee: int) -> dict[str, Any]:
     }
 
 
-def test_a_day_of_refunds_is_collected_from_the_merchant(ports: Ports, clock: FrozenClock) -> None:
-    captured = pay(ports, "a")
+def test_a_day_of_refunds_is_collected_from_the_merchant(world: World, clock: FrozenClock) -> None:
+    captured = pay(world, "a")
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    refund(ports, shown(ports, captured)["authorization_id"])
+    do_everything_due(world.infrastructure, ACCOUNT)
+    refund(world, shown(world, captured)["authorization_id"])
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    newest = made(ports)[0]
+    do_everything_due(world.infrastructure, ACCOUNT)
+    newest = made(world)[0]
     assert (newest.gross, newest.fees, newest.net) == (-1000, 25, -1025)
     assert sum(amount for _, amount in newest.postings) == 0
 
@@ -251,15 +257,15 @@ def test_a_day_of_refunds_is_collected_from_the_merchant(ports: Ports, clock: Fr
 # --- what the lines say ---
 
 
-def test_a_line_names_the_entry_and_the_merchants_reference_for_it(ports: Ports, clock: FrozenClock) -> None:
-    named = id_of(authorize(ports, "a", merchant_reference="order-1"))
-    own = capture(ports, named, "a", amount=400, merchant_reference="order-1/1")
+def test_a_line_names_the_entry_and_the_merchants_reference_for_it(world: World, clock: FrozenClock) -> None:
+    named = id_of(authorize(world, "a", merchant_reference="order-1"))
+    own = capture(world, named, "a", amount=400, merchant_reference="order-1/1")
     clock.advance(ms=5)
-    inherited = capture(ports, named, "b", amount=100)
+    inherited = capture(world, named, "b", amount=100)
     clock.advance(ms=5)
-    nameless = pay(ports, "c")
-    (settlement,) = settle_now(ports)
-    lines = get_report(ports, ACCOUNT, settlement.settlement_id).misreport.lines
+    nameless = pay(world, "c")
+    (settlement,) = settle_now(world)
+    lines = get_report(world, settlement.settlement_id).misreport.lines
     assert [(line.transaction_id, line.merchant_reference) for line in lines] == [
         (id_of(own), "order-1/1"),
         (id_of(inherited), "order-1"),
@@ -280,14 +286,14 @@ def test_a_busy_day_makes_several_settlements(
     clock: FrozenClock,
 ) -> None:
     few = Limits(settlement_lines_per_record=3, settlement_line_records_max=2)
-    ports = make_ports(clock=clock, limits=few)
-    captured = [pay(ports, f"p-{number}", 100 + number) for number in range(14)]
+    world = make_world(clock=clock, limits=few)
+    captured = [pay(world, f"p-{number}", 100 + number) for number in range(14)]
     clock.advance(days=1)
-    assert len(do_everything_due(ports, ACCOUNT)) == 1
-    assert sorted(settlement.count for settlement in made(ports)) == [2, 6, 6]
-    found = [each for settlement in made(ports) for each in ids_in(ports, settlement)]
+    assert len(do_everything_due(world.infrastructure, ACCOUNT)) == 1
+    assert sorted(settlement.count for settlement in made(world)) == [2, 6, 6]
+    found = [each for settlement in made(world) for each in ids_in(world, settlement)]
     assert sorted(found) == sorted(captured)
-    assert sum(settlement.gross for settlement in made(ports)) == sum(range(100, 114))
+    assert sum(settlement.gross for settlement in made(world)) == sum(range(100, 114))
 
 
 def test_a_settlement_holds_as_many_lines_as_one_atomic_write_and_one_read_allow() -> None:
@@ -299,14 +305,14 @@ def test_a_settlement_holds_as_many_lines_as_one_atomic_write_and_one_read_allow
 
 def test_a_thousand_entries_take_a_write_for_every_98_of_them_and_few_reads(clock: FrozenClock) -> None:
     store = CountingStore()
-    ports = make_ports(store, clock)
+    world = make_world(store, clock)
     for number in range(500):
-        authorization_id = id_of(authorize(ports, f"p-{number}", merchant_reference="order"))
-        capture(ports, authorization_id, f"p-{number}", amount=500)
-        capture(ports, authorization_id, f"q-{number}", final=True)
+        authorization_id = id_of(authorize(world, f"p-{number}", merchant_reference="order"))
+        capture(world, authorization_id, f"p-{number}", amount=500)
+        capture(world, authorization_id, f"q-{number}", final=True)
     clock.advance(days=1)
     store.calls.clear()
-    do_everything_due(ports, ACCOUNT)
+    do_everything_due(world.infrastructure, ACCOUNT)
     assert store.calls.count("commit") == 11 + 1
     assert store.calls.count("insert") == 0
     assert store.calls.count("page") <= 4
@@ -318,88 +324,88 @@ def test_a_thousand_entries_take_a_write_for_every_98_of_them_and_few_reads(cloc
 
 
 def test_settling_on_demand_takes_everything_that_was_made_until_then(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    early = pay(ports, "a")
+    early = pay(world, "a")
     clock.advance(ms=HOUR_MS)
-    (settlement,) = settle_now(ports)
-    assert ids_in(ports, settlement) == [early]
+    (settlement,) = settle_now(world)
+    assert ids_in(world, settlement) == [early]
     assert render_settlement(settlement)["initiated_by"] == "request"
-    assert settle_now(ports) == []
-    later = pay(ports, "b")
-    (another,) = settle_now(ports)
-    assert ids_in(ports, another) == [later]
+    assert settle_now(world) == []
+    later = pay(world, "b")
+    (another,) = settle_now(world)
+    assert ids_in(world, another) == [later]
     clock.advance(days=2)
-    assert do_everything_due(ports, ACCOUNT) == []
-    assert len(made(ports)) == 2
+    assert do_everything_due(world.infrastructure, ACCOUNT) == []
+    assert len(made(world)) == 2
 
 
 @pytest.mark.parametrize(("up_to", "count"), [(-1, 0), (0, 1), (MINUTE_MS - 1, 1), (MINUTE_MS, 2), (None, 3)])
 def test_settling_up_to_a_moment_includes_it_and_leaves_the_rest(
-    ports: Ports, clock: FrozenClock, up_to: int | None, count: int
+    world: World, clock: FrozenClock, up_to: int | None, count: int
 ) -> None:
     captured = []
     for number in range(3):
-        captured.append(pay(ports, f"p-{number}"))
+        captured.append(pay(world, f"p-{number}"))
         clock.advance(ms=MINUTE_MS)
-    settled = settle_now(ports, up_to=None if up_to is None else NOW_MS + up_to)
-    assert [each for settlement in settled for each in ids_in(ports, settlement)] == captured[:count]
+    settled = settle_now(world, up_to=None if up_to is None else NOW_MS + up_to)
+    assert [each for settlement in settled for each in ids_in(world, settlement)] == captured[:count]
     clock.at_ms = MIDNIGHT_MS
-    do_everything_due(ports, ACCOUNT)
-    assert sum(settlement.count for settlement in made(ports)) == 3
+    do_everything_due(world.infrastructure, ACCOUNT)
+    assert sum(settlement.count for settlement in made(world)) == 3
 
 
-def test_a_moment_to_come_is_now(ports: Ports) -> None:
-    pay(ports, "a")
-    (settlement,) = settle_now(ports, up_to=NOW_MS + DAY_MS)
+def test_a_moment_to_come_is_now(world: World) -> None:
+    pay(world, "a")
+    (settlement,) = settle_now(world, up_to=NOW_MS + DAY_MS)
     assert render_settlement(settlement)["up_to"] == format_timestamp(NOW_MS)
 
 
-def test_two_settlements_of_one_moment_are_two(ports: Ports) -> None:
-    pay(ports, "a")
-    (first,) = settle_now(ports)
-    pay(ports, "b")
-    (second,) = settle_now(ports)
+def test_two_settlements_of_one_moment_are_two(world: World) -> None:
+    pay(world, "a")
+    (first,) = settle_now(world)
+    pay(world, "b")
+    (second,) = settle_now(world)
     assert first.settlement_id != second.settlement_id
     assert first.batch == second.batch
 
 
 def test_settling_on_demand_completes_what_was_begun(clock: FrozenClock) -> None:
     inner = MemoryStore()
-    ports = make_ports(inner, clock)
-    captured = pay(ports, "a")
+    world = make_world(inner, clock)
+    captured = pay(world, "a")
     clock.at_ms = MIDNIGHT_MS
-    dying = replace(ports, store=DyingStore(inner, 1, before=False))
+    dying = with_store(world, DyingStore(inner, 1, before=False))
     with pytest.raises(Killed):
-        do_everything_due(dying, ACCOUNT)
-    (begun,) = made(ports)
+        do_everything_due(dying.infrastructure, ACCOUNT)
+    (begun,) = made(world)
     assert not begun.completed
     with pytest.raises(SettlementInProgress):
-        get_report(ports, ACCOUNT, begun.settlement_id)
+        get_report(world, begun.settlement_id)
     rendered = render_settlement(begun)
     assert (rendered["status"], rendered["payout"], rendered["postings"]) == ("in_progress", None, [])
     clock.advance(ms=HOUR_MS)
-    later = pay(ports, "b")
-    resumed, new = settle_now(ports)
+    later = pay(world, "b")
+    resumed, new = settle_now(world)
     assert resumed.settlement_id == begun.settlement_id
     assert resumed.completed
-    assert ids_in(ports, resumed) == [captured]
-    assert ids_in(ports, new) == [later]
+    assert ids_in(world, resumed) == [captured]
+    assert ids_in(world, new) == [later]
     assert render_settlement(resumed)["initiated_by"] == "schedule"
 
 
 def test_a_request_whose_time_is_over_answers_what_it_began_and_a_repeat_goes_on(
-    ports: Ports,
+    world: World,
 ) -> None:
-    ports = replace(ports, limits=Limits(settlement_lines_per_record=2))
-    captured = [pay(ports, f"p-{number}") for number in range(7)]
-    hasty = replace(ports, request_budget_s=0)
+    world = with_infrastructure(world, limits=Limits(settlement_lines_per_record=2))
+    captured = [pay(world, f"p-{number}") for number in range(7)]
+    hasty = with_infrastructure(world, request_budget_s=0)
     counts = []
     for _ in range(4):
         (settlement,) = settle_now(hasty)
         counts.append((settlement.count, settlement.completed))
     assert counts == [(2, False), (4, False), (6, False), (7, True)]
-    assert sorted(ids_in(ports, settlement)) == sorted(captured)
+    assert sorted(ids_in(world, settlement)) == sorted(captured)
     assert settle_now(hasty) == []
 
 
@@ -408,25 +414,25 @@ def test_a_request_whose_time_is_over_answers_what_it_began_and_a_repeat_goes_on
 
 def test_whoever_loses_a_race_settles_what_is_left(clock: FrozenClock) -> None:
     store = RacingStore()
-    ports = make_ports(store, clock)
-    captured = [pay(ports, f"p-{number}") for number in range(3)]
+    world = make_world(store, clock)
+    captured = [pay(world, f"p-{number}") for number in range(3)]
     others: list[Settlement] = []
-    store.first = lambda: others.extend(settle_now(ports))
-    assert settle_now(ports) == []
-    (settlement,) = made(ports)
+    store.first = lambda: others.extend(settle_now(world))
+    assert settle_now(world) == []
+    (settlement,) = made(world)
     assert [each.settlement_id for each in others] == [settlement.settlement_id]
-    assert sorted(ids_in(ports, settlement)) == sorted(captured)
-    assert len([event for event in events(ports) if event.type == "settlement.completed"]) == 1
+    assert sorted(ids_in(world, settlement)) == sorted(captured)
+    assert len([event for event in events(world) if event.type == "settlement.completed"]) == 1
 
 
 def test_whoever_finds_the_settlement_completed_opens_another(
     clock: FrozenClock,
 ) -> None:
     two = Limits(settlement_lines_per_record=2)
-    ports = make_ports(MemoryStore(), clock, two)
-    captured = [pay(ports, f"p-{number}") for number in range(4)]
+    world = make_world(MemoryStore(), clock, two)
+    captured = [pay(world, f"p-{number}") for number in range(4)]
 
-    others = ports
+    others = world
 
     def complete_it() -> None:
         (begun,) = made(others)
@@ -439,23 +445,23 @@ def test_whoever_finds_the_settlement_completed_opens_another(
                 self.first = complete_it
             return super().commit(inserts, updates)
 
-    ports = replace(ports, store=OpensThenLoses(ports.store))
-    settle_now(ports)
-    assert sorted(settlement.count for settlement in made(ports)) == [2, 2]
-    found = [each for settlement in made(ports) for each in ids_in(ports, settlement)]
+    world = with_store(world, OpensThenLoses(world.store))
+    settle_now(world)
+    assert sorted(settlement.count for settlement in made(world)) == [2, 2]
+    found = [each for settlement in made(world) for each in ids_in(world, settlement)]
     assert sorted(found) == sorted(captured)
 
 
 def test_losing_every_race_is_said_so(clock: FrozenClock) -> None:
     store = RacingStore()
-    ports = make_ports(store, clock)
-    pay(ports, "a")
+    world = make_world(store, clock)
+    pay(world, "a")
     store.lose = 1_000
     with pytest.raises(AccountBusy):
-        settle_now(ports)
+        settle_now(world)
     store.lose = 0
-    settle_now(ports)
-    begun = made(ports)[0]
+    settle_now(world)
+    begun = made(world)[0]
     assert begun.completed
 
 
@@ -469,13 +475,13 @@ def test_a_settlement_that_cannot_be_completed_is_found_again(clock: FrozenClock
             return super().commit(inserts, updates)
 
     store = Refusing()
-    ports = make_ports(store, clock)
-    pay(ports, "a")
+    world = make_world(store, clock)
+    pay(world, "a")
     with pytest.raises(AccountBusy):
-        settle_now(ports)
+        settle_now(world)
     store.refusing = False
-    do_everything_due(ports, ACCOUNT)
-    (settlement,) = made(ports)
+    do_everything_due(world.infrastructure, ACCOUNT)
+    (settlement,) = made(world)
     assert settlement.completed
 
 
@@ -485,131 +491,135 @@ def test_an_unavailable_ledger_is_not_hidden(clock: FrozenClock) -> None:
             raise StoreUnavailable("gone")
 
     with pytest.raises(StoreUnavailable):
-        settle_now(make_ports(Unavailable(), clock))
+        settle_now(make_world(Unavailable(), clock))
 
 
 # --- what is told ---
 
 
-def events(ports: Ports) -> list[Event]:
-    return list(list_events(ports, ACCOUNT, types=[], limit=100, cursor=None).items)
+def events(world: World) -> list[Event]:
+    return list(list_events(world, types=[], limit=100, cursor=None).items)
 
 
 def test_a_settlement_that_is_completed_is_an_event_with_all_that_it_shows(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    pay(ports, "a")
+    pay(world, "a")
     clock.advance(days=1)
-    do_everything_due(ports, ACCOUNT)
-    (settlement,) = made(ports)
-    (event,) = [event for event in events(ports) if event.type == "settlement.completed"]
+    do_everything_due(world.infrastructure, ACCOUNT)
+    (settlement,) = made(world)
+    (event,) = [event for event in events(world) if event.type == "settlement.completed"]
     assert event.data == render_settlement(settlement)
     assert event.at_ms == MIDNIGHT_MS
 
 
 def test_the_first_result_of_a_capture_is_repeated_without_its_settlement(
-    ports: Ports, clock: FrozenClock
+    world: World, clock: FrozenClock
 ) -> None:
-    authorization_id = id_of(authorize(ports))
-    first = render_transaction(capture(ports, authorization_id).entry)
-    settle_now(ports)
-    repeated = capture(ports, authorization_id)
+    authorization_id = id_of(authorize(world))
+    first = render_transaction(capture(world, authorization_id).entry)
+    settle_now(world)
+    repeated = capture(world, authorization_id)
     assert repeated.replayed
     assert render_transaction(repeated.entry) == first
     assert first["settlement_id"] is None
-    (captured,) = [event for event in events(ports) if event.type == "payment.captured"]
+    (captured,) = [event for event in events(world) if event.type == "payment.captured"]
     assert captured.data == first
 
 
-def test_settlements_are_listed_newest_first_a_page_at_a_time(ports: Ports, clock: FrozenClock) -> None:
+def test_settlements_are_listed_newest_first_a_page_at_a_time(world: World, clock: FrozenClock) -> None:
     for day in range(5):
-        pay(ports, f"day-{day}")
+        pay(world, f"day-{day}")
         clock.advance(days=1)
-        do_everything_due(ports, ACCOUNT)
+        do_everything_due(world.infrastructure, ACCOUNT)
     found: list[Settlement] = []
     cursor = None
     while True:
-        page = list_settlements(ports, ACCOUNT, limit=2, cursor=cursor)
+        page = list_settlements(world, limit=2, cursor=cursor)
         assert len(page.items) <= 2
         found += page.items
         cursor = page.next_cursor
         if cursor is None:
             break
-    assert found == made(ports)
+    assert found == made(world)
     moments = [settlement.batch.settled_at for settlement in found]
     assert moments == sorted(moments, reverse=True)
     assert len(set(moments)) == 5
     with pytest.raises(InvalidRequest):
-        list_settlements(ports, ACCOUNT, limit=2, cursor="made-up")
+        list_settlements(world, limit=2, cursor="made-up")
 
 
 @pytest.mark.parametrize("settlement_id", ["stl_unknown", ACCOUNT])
-def test_what_is_no_settlement_is_not_found(ports: Ports, settlement_id: str) -> None:
+def test_what_is_no_settlement_is_not_found(world: World, settlement_id: str) -> None:
     with pytest.raises(SettlementNotFound):
-        get_settlement(ports, ACCOUNT, settlement_id)
+        get_settlement(world, settlement_id)
 
 
-def test_a_line_record_is_no_settlement(ports: Ports) -> None:
-    pay(ports, "a")
-    (settlement,) = settle_now(ports)
+def test_a_line_record_is_no_settlement(world: World) -> None:
+    pay(world, "a")
+    (settlement,) = settle_now(world)
     with pytest.raises(SettlementNotFound):
-        get_settlement(ports, ACCOUNT, settlement_records.line_record_id(settlement.settlement_id, 0))
+        get_settlement(world, settlement_records.line_record_id(settlement.settlement_id, 0))
 
 
 # --- discrepancies ---
 
 
-def test_planted_discrepancies_are_in_the_report_and_nowhere_else(ports: Ports, store: MemoryStore) -> None:
-    captured = [pay(ports, f"p-{number}", 1000 + number) for number in range(6)]
+def test_planted_discrepancies_are_in_the_report_and_nowhere_else(world: World, store: MemoryStore) -> None:
+    captured = [pay(world, f"p-{number}", 1000 + number) for number in range(6)]
     kinds = ["missing_line", "doubled_line", "wrong_amount", "late_fee"]
-    (settlement,) = settle_now(ports, discrepancies=kinds)
+    (settlement,) = settle_now(world, discrepancies=kinds)
     assert settlement.gross == sum(range(1000, 1006))
     assert render_settlement(settlement)["discrepancy_count"] == 4
-    report = get_report(ports, ACCOUNT, settlement.settlement_id)
+    report = get_report(world, settlement.settlement_id)
     assert [planted.kind for planted in report.misreport.planted] == kinds
     assert len(report.misreport.lines) == 6 - 1 + 1 + 1
     assert sum(line.net for line in report.misreport.lines) != settlement.net
-    assert sorted(line.transaction_id for line in settlement_records.read_lines(ports, settlement)) == sorted(
+    assert sorted(line.transaction_id for line in settlement_records.read_lines(world, settlement)) == sorted(
         captured
     )
-    assert get_report(ports, ACCOUNT, settlement.settlement_id) == report
+    assert get_report(world, settlement.settlement_id) == report
 
 
 # --- the schedule ---
 
 
-def test_days_end_at_midnight_until_the_account_says_otherwise(ports: Ports, clock: FrozenClock) -> None:
-    assert get_schedule(ports).cutoff_minutes == 0
-    assert get_schedule(ports).next_at == MIDNIGHT_MS
+def test_days_end_at_midnight_until_the_account_says_otherwise(world: World, clock: FrozenClock) -> None:
+    assert get_schedule(world).cutoff_minutes == 0
+    assert get_schedule(world).next_at == MIDNIGHT_MS
 
 
 def test_an_account_changes_when_its_days_end_for_what_it_makes_from_then_on(clock: FrozenClock) -> None:
-    ports = make_ports(MemoryStore(), clock)
-    account, _ = create_account(ports, name=None)
+    world = make_world(MemoryStore(), clock)
+    account, _ = create_account(world.infrastructure, name=None)
 
-    def its_ports() -> Ports:
-        return with_controls(ports, get_controls(ports, account.account_id))
+    def its_world() -> World:
+        return controlled_world(
+            world.infrastructure,
+            account.account_id,
+            get_controls(world.infrastructure, account.account_id),
+        )
 
-    before = pay(its_ports(), "a", account=account.account_id)
-    changed, first = change_schedule(its_ports(), account.account_id, 17 * 60 + 30)
+    before = pay(its_world(), "a", account=account.account_id)
+    changed, first = change_schedule(its_world(), 17 * 60 + 30)
     assert first
     assert changed.next_at == parse_timestamp("2026-11-23T17:30:00Z")
-    assert get_schedule(its_ports()) == changed
-    after = pay(its_ports(), "b", account=account.account_id)
+    assert get_schedule(its_world()) == changed
+    after = pay(its_world(), "b", account=account.account_id)
     clock.at_ms = parse_timestamp("2026-11-24T00:00:00Z")
-    do_everything_due(ports, account.account_id)
-    newest, oldest = made(ports, account.account_id)
-    assert ids_in(ports, oldest) == [after]
+    do_everything_due(world.infrastructure, account.account_id)
+    newest, oldest = made(world, account.account_id)
+    assert ids_in(world, oldest) == [after]
     assert oldest.batch.settled_at == parse_timestamp("2026-11-23T17:30:00Z")
-    assert ids_in(ports, newest) == [before]
+    assert ids_in(world, newest) == [before]
 
 
 def test_a_due_entry_that_was_settled_meanwhile_is_nobodys_work_any_more(
-    ports: Ports, store: MemoryStore, clock: FrozenClock
+    world: World, store: MemoryStore, clock: FrozenClock
 ) -> None:
-    captured = pay(ports, "a")
+    captured = pay(world, "a")
     listed = store.records[captured]
-    settle_now(ports)
+    settle_now(world)
     before = dict(store.records)
-    do_scheduled_work(ports, listed)
+    do_scheduled_work(world, listed)
     assert store.records == before

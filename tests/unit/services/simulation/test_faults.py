@@ -18,11 +18,13 @@ from payments_sandbox.services.accounts.accounts import (
     ensure_demo_account,
 )
 from payments_sandbox.services.accounts.controls import get_controls
-from payments_sandbox.services.ports import CommitResult, Ports, Record, Stale, Update
+from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ports import CommitResult, Record, Stale, Update
 from payments_sandbox.services.simulation import faults
+from payments_sandbox.services.world import World, plain_world
 from tests.contract import CONTRACT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_infrastructure
 from tests.each_case import each_case
 from tests.unit.test_contract import SCHEMAS
 
@@ -39,17 +41,17 @@ PATTERN = re.compile(SCHEMAS["Fault"]["pattern"])
 
 
 @pytest.fixture
-def ports() -> Ports:
-    made = make_ports()
+def infrastructure() -> Infrastructure:
+    made = make_infrastructure()
     ensure_demo_account(made)
     return made
 
 
-def strikes(ports: Ports, count: int, operation_id: str = OPERATION) -> list[str | None]:
+def strikes(world: World, count: int, operation_id: str = OPERATION) -> list[str | None]:
     """The faults that so many requests meet."""
     found = []
     for _ in range(count):
-        fault = faults.next_fault(ports, DEMO_ACCOUNT, get_controls(ports, DEMO_ACCOUNT), operation_id)
+        fault = faults.next_fault(world, get_controls(world.infrastructure, world.account_id), operation_id)
         found.append(None if fault is None else fault.text)
     return found
 
@@ -143,49 +145,71 @@ def test_the_operations_that_can_fail_are_those_that_take_the_header() -> None:
         assert {"429", "500", "502", "503", "504"} <= set(operation["responses"])
 
 
-def test_a_rule_strikes_every_request_for_its_operations(ports: Ports) -> None:
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503", ["capture_payment"])])
-    assert strikes(ports, 3) == ["error=503"] * 3
-    assert strikes(ports, 3, "refund_payment") == [None] * 3
+def test_a_rule_strikes_every_request_for_its_operations(infrastructure: Infrastructure) -> None:
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503", ["capture_payment"])])
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 3) == ["error=503"] * 3
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 3, "refund_payment") == [None] * 3
 
 
-def test_a_rule_without_operations_strikes_all_of_them(ports: Ports) -> None:
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503")])
-    assert strikes(ports, 1, "get_card") == ["error=503"]
+def test_a_rule_without_operations_strikes_all_of_them(infrastructure: Infrastructure) -> None:
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503")])
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 1, "get_card") == ["error=503"]
 
 
-def test_a_rule_that_counts_nothing_writes_nothing(ports: Ports) -> None:
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503")])
-    before = dict(ports.store.records)  # type: ignore[attr-defined]
-    strikes(ports, 3)
-    assert ports.store.records == before  # type: ignore[attr-defined]
+def test_a_rule_that_counts_nothing_writes_nothing(infrastructure: Infrastructure) -> None:
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503")])
+    before = dict(infrastructure.store.records)  # type: ignore[attr-defined]
+    strikes(plain_world(infrastructure, DEMO_ACCOUNT), 3)
+    assert infrastructure.store.records == before  # type: ignore[attr-defined]
 
 
-def test_every_third_request_is_struck_and_no_more_than_the_count(ports: Ports) -> None:
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("lose_response", [OPERATION], "every=3", 2)])
+def test_every_third_request_is_struck_and_no_more_than_the_count(infrastructure: Infrastructure) -> None:
+    faults.set_rules(
+        plain_world(infrastructure, DEMO_ACCOUNT), [Rule("lose_response", [OPERATION], "every=3", 2)]
+    )
     lost = "lose_response"
-    assert strikes(ports, 10) == [None, None, lost, None, None, lost, None, None, None, None]
-    (active,) = faults.get_rules(ports, DEMO_ACCOUNT)
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 10) == [
+        None,
+        None,
+        lost,
+        None,
+        None,
+        lost,
+        None,
+        None,
+        None,
+        None,
+    ]
+    (active,) = faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT))
     assert (active.seen, active.fired) == (10, 2)
 
 
-def test_the_first_rule_that_strikes_counts_and_those_behind_do_not_meet_the_request(ports: Ports) -> None:
+def test_the_first_rule_that_strikes_counts_and_those_behind_do_not_meet_the_request(
+    infrastructure: Infrastructure,
+) -> None:
     rules = [Rule("error=500", when="every=2"), Rule("rate_limit", count=1)]
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    assert strikes(ports, 4) == ["rate_limit", "error=500", None, "error=500"]
-    counted = [(active.seen, active.fired) for active in faults.get_rules(ports, DEMO_ACCOUNT)]
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 4) == [
+        "rate_limit",
+        "error=500",
+        None,
+        "error=500",
+    ]
+    counted = [
+        (active.seen, active.fired) for active in faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT))
+    ]
     assert counted == [(4, 2), (2, 1)]
 
 
-def test_chance_is_the_same_for_the_same_requests_and_about_as_asked(ports: Ports) -> None:
+def test_chance_is_the_same_for_the_same_requests_and_about_as_asked(infrastructure: Infrastructure) -> None:
     rules = [Rule("error=503", when="percent=20")]
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    first = strikes(ports, 500)
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    assert strikes(ports, 500) == first
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    first = strikes(plain_world(infrastructure, DEMO_ACCOUNT), 500)
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 500) == first
     assert 70 <= sum(fault is not None for fault in first) <= 130
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    other = replace(ports, namespace="another")
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    other = replace(plain_world(infrastructure, DEMO_ACCOUNT), owner="another")
     assert strikes(other, 500) != first
 
 
@@ -194,41 +218,45 @@ def test_a_hundred_percent_is_always(seen: int, seed: str) -> None:
     assert Rule("error=503", when="percent=100").strikes(seen, 0, seed)
 
 
-def test_new_rules_count_from_nothing(ports: Ports) -> None:
+def test_new_rules_count_from_nothing(infrastructure: Infrastructure) -> None:
     rules = [Rule("error=503", count=1)]
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    assert strikes(ports, 2) == ["error=503", None]
-    faults.set_rules(ports, DEMO_ACCOUNT, rules)
-    (active,) = faults.get_rules(ports, DEMO_ACCOUNT)
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 2) == ["error=503", None]
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), rules)
+    (active,) = faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT))
     assert (active.seen, active.fired) == (0, 0)
-    assert strikes(ports, 2) == ["error=503", None]
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 2) == ["error=503", None]
 
 
-def test_rules_are_refused_as_a_whole_when_one_is_not_in_the_grammar(ports: Ports) -> None:
+def test_rules_are_refused_as_a_whole_when_one_is_not_in_the_grammar(infrastructure: Infrastructure) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503"), Rule("latency=99999")])
+        faults.set_rules(
+            plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503"), Rule("latency=99999")]
+        )
     assert refusal.value.errors[0].pointer == "/rules/1/fault"
-    assert faults.get_rules(ports, DEMO_ACCOUNT) == []
+    assert faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT)) == []
 
 
-def test_an_account_that_never_had_rules_is_not_made_a_controlled_one_by_deleting_them(ports: Ports) -> None:
-    faults.clear_rules(ports, DEMO_ACCOUNT)
-    assert not authenticate(ports, DEMO_API_KEY).controlled
+def test_an_account_that_never_had_rules_is_not_made_a_controlled_one_by_deleting_them(
+    infrastructure: Infrastructure,
+) -> None:
+    faults.clear_rules(plain_world(infrastructure, DEMO_ACCOUNT))
+    assert not authenticate(infrastructure, DEMO_API_KEY).controlled
 
 
-def test_deleted_rules_strike_no_more(ports: Ports) -> None:
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503", count=5)])
-    assert authenticate(ports, DEMO_API_KEY).controlled
-    faults.clear_rules(ports, DEMO_ACCOUNT)
-    assert strikes(ports, 2) == [None, None]
-    assert faults.get_rules(ports, DEMO_ACCOUNT) == []
+def test_deleted_rules_strike_no_more(infrastructure: Infrastructure) -> None:
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503", count=5)])
+    assert authenticate(infrastructure, DEMO_API_KEY).controlled
+    faults.clear_rules(plain_world(infrastructure, DEMO_ACCOUNT))
+    assert strikes(plain_world(infrastructure, DEMO_ACCOUNT), 2) == [None, None]
+    assert faults.get_rules(plain_world(infrastructure, DEMO_ACCOUNT)) == []
 
 
-def test_another_account_is_spared(ports: Ports) -> None:
-    account, _ = accounts.create_account(ports, name=None)
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503")])
-    controls = get_controls(ports, account.account_id)
-    assert faults.next_fault(ports, account.account_id, controls, OPERATION) is None
+def test_another_account_is_spared(infrastructure: Infrastructure) -> None:
+    account, _ = accounts.create_account(infrastructure, name=None)
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503")])
+    controls = get_controls(infrastructure, account.account_id)
+    assert faults.next_fault(plain_world(infrastructure, account.account_id), controls, OPERATION) is None
 
 
 class _Contested(MemoryStore):
@@ -244,8 +272,8 @@ class _Contested(MemoryStore):
 
 
 def test_a_request_whose_count_cannot_be_taken_is_refused() -> None:
-    ports = make_ports(_Contested())
-    ensure_demo_account(ports)
-    faults.set_rules(ports, DEMO_ACCOUNT, [Rule("error=503", count=5)])
+    infrastructure = make_infrastructure(_Contested())
+    ensure_demo_account(infrastructure)
+    faults.set_rules(plain_world(infrastructure, DEMO_ACCOUNT), [Rule("error=503", count=5)])
     with pytest.raises(StoreUnavailable):
-        strikes(ports, 1)
+        strikes(plain_world(infrastructure, DEMO_ACCOUNT), 1)

@@ -25,19 +25,20 @@ from payments_sandbox.services.accounts.accounts import (
     ensure_demo_account,
 )
 from payments_sandbox.services.accounts.controls import (
-    account_ports,
     change_controls,
     get_controls,
     retire,
+    world_of,
 )
 from payments_sandbox.services.events import events
+from payments_sandbox.services.infrastructure import Infrastructure, Limits
 from payments_sandbox.services.ledger import transactions
 from payments_sandbox.services.ledger.representations import render_family
 from payments_sandbox.services.ledger.scopes import own_record
 from payments_sandbox.services.ledger.transactions import Filter
 from payments_sandbox.services.payments import payments
 from payments_sandbox.services.payments.payments import Authorize, PaymentOperation
-from payments_sandbox.services.ports import CommitResult, Index, Limits, Ports, Record, Update
+from payments_sandbox.services.ports import CommitResult, Index, Record, Update
 from payments_sandbox.services.settlement.settlement_records import Settlement
 from payments_sandbox.services.settlement.settlement_reports import get_report
 from payments_sandbox.services.settlement.settlements import settle_on_demand
@@ -46,8 +47,9 @@ from payments_sandbox.services.simulation.snapshots import Snapshot
 from payments_sandbox.services.time.scheduled_work import do_scheduled_work
 from payments_sandbox.services.webhooks import webhook_endpoints
 from payments_sandbox.services.webhooks.webhook_deliveries import list_deliveries, plan_deliveries
+from payments_sandbox.services.world import World, plain_world
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import NOW_MS, FrozenClock, make_infrastructure
 
 VISA = "4242424242424242"
 URL = "http://127.0.0.1:3000/hooks"
@@ -57,328 +59,346 @@ MANY_CHUNKS = Limits(snapshot_chunk_bytes_max=2_000, snapshot_writes=3)
 
 
 @pytest.fixture
-def ports() -> Ports:
-    made = make_ports()
+def infrastructure() -> Infrastructure:
+    made = make_infrastructure()
     ensure_demo_account(made)
     return made
 
 
-def demo(ports: Ports) -> Ports:
-    """The demo account's ports, as a request gets them."""
-    return account_ports(ports, DEMO_ACCOUNT)
+def demo(infrastructure: Infrastructure) -> World:
+    """The demo account's world, as a request gets it."""
+    return world_of(infrastructure, DEMO_ACCOUNT)
 
 
-def authorize(ports: Ports, key: str, account_id: str = DEMO_ACCOUNT, amount: int = 1000) -> str:
+def authorize(world: World, key: str, amount: int = 1000) -> str:
     command = Authorize(amount, "EUR", CardDetails(VISA, 12, 2030))
-    outcome = payments.authorize_payment(ports, account_id, command, idempotency_key=key)
+    outcome = payments.authorize_payment(world, command, idempotency_key=key)
     return outcome.entry.record.id
 
 
-def capture(ports: Ports, authorization_id: str, key: str, account_id: str = DEMO_ACCOUNT) -> str:
+def capture(world: World, authorization_id: str, key: str) -> str:
     operation = PaymentOperation(TransactionId(authorization_id), amount=100)
-    outcome = payments.capture_payment(ports, account_id, operation, idempotency_key=key)
+    outcome = payments.capture_payment(world, operation, idempotency_key=key)
     return outcome.entry.record.id
 
 
-def take(ports: Ports, name: str | None = None) -> Snapshot:
-    return asyncio.run(snapshots.take_snapshot(demo(ports), DEMO_ACCOUNT, name=name))
+def take(infrastructure: Infrastructure, name: str | None = None) -> Snapshot:
+    return asyncio.run(snapshots.take_snapshot(demo(infrastructure), name=name))
 
 
-def restore(ports: Ports, snapshot: Snapshot) -> bool:
-    _, first = asyncio.run(snapshots.restore_snapshot(demo(ports), DEMO_ACCOUNT, snapshot.snapshot_id))
+def restore(infrastructure: Infrastructure, snapshot: Snapshot) -> bool:
+    _, first = asyncio.run(snapshots.restore_snapshot(demo(infrastructure), snapshot.snapshot_id))
     return first
 
 
-def fork(ports: Ports, snapshot: Snapshot) -> tuple[Ports, str]:
-    account, _ = asyncio.run(
-        snapshots.fork_snapshot(demo(ports), DEMO_ACCOUNT, snapshot.snapshot_id, name="Fork")
-    )
-    return account_ports(ports, account.account_id), account.account_id
+def fork(infrastructure: Infrastructure, snapshot: Snapshot) -> tuple[World, str]:
+    account, _ = asyncio.run(snapshots.fork_snapshot(demo(infrastructure), snapshot.snapshot_id, name="Fork"))
+    return world_of(infrastructure, account.account_id), account.account_id
 
 
-def view(ports: Ports, account_id: str = DEMO_ACCOUNT) -> dict[str, Any]:
+def view(world: World) -> dict[str, Any]:
     """Everything that an account can see of its world."""
-    listed = transactions.list_transactions(ports, account_id, Filter(), limit=100, cursor=None).items
+    listed = transactions.list_transactions(world, Filter(), limit=100, cursor=None).items
     return {
         "transactions": [
-            render_family(transactions.get_transaction(ports, account_id, entry.record.id))
-            for entry in listed
+            render_family(transactions.get_transaction(world, entry.record.id)) for entry in listed
         ],
-        "endpoints": webhook_endpoints.list_endpoints(ports, account_id),
-        "events": [
-            event.id
-            for event in events.list_events(ports, account_id, types=[], limit=100, cursor=None).items
-        ],
+        "endpoints": webhook_endpoints.list_endpoints(world),
+        "events": [event.id for event in events.list_events(world, types=[], limit=100, cursor=None).items],
         "due": [
             (record.id, record.due_at)
-            for record in ports.store.page(Index.DUE, account_id).records
+            for record in world.store.page(Index.DUE, world.account_id).records
             if record.kind != "webhook_delivery"
         ],
-        "faults": faults.get_rules(ports, account_id),
+        "faults": faults.get_rules(world),
     }
 
 
-def build_world(ports: Ports) -> dict[str, Any]:
+def build_world(infrastructure: Infrastructure) -> dict[str, Any]:
     """Some of everything; answers what the account sees of it."""
-    own = demo(ports)
-    webhook_endpoints.create_endpoint(own, DEMO_ACCOUNT, url=URL)
+    own = demo(infrastructure)
+    webhook_endpoints.create_endpoint(own, url=URL)
     first = authorize(own, "first")
     capture(own, first, "first")
     authorize(own, "second")
-    faults.set_rules(own, DEMO_ACCOUNT, [Rule("latency=1")])
-    return view(demo(ports))
+    faults.set_rules(own, [Rule("latency=1")])
+    return view(demo(infrastructure))
 
 
-def test_a_restored_account_is_where_it_was(ports: Ports) -> None:
-    before = build_world(ports)
-    snapshot = take(ports, "Baseline")
+def test_a_restored_account_is_where_it_was(infrastructure: Infrastructure) -> None:
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure, "Baseline")
     assert (snapshot.name, snapshot.records) == ("Baseline", 4)
-    own = demo(ports)
+    own = demo(infrastructure)
     later = authorize(own, "third")
-    webhook_endpoints.create_endpoint(own, DEMO_ACCOUNT, url=URL + "/2")
-    faults.clear_rules(own, DEMO_ACCOUNT)
-    assert view(demo(ports)) != before
-    restore(ports, snapshot)
-    assert view(demo(ports)) == before
+    webhook_endpoints.create_endpoint(own, url=URL + "/2")
+    faults.clear_rules(own)
+    assert view(demo(infrastructure)) != before
+    restore(infrastructure, snapshot)
+    assert view(demo(infrastructure)) == before
     with pytest.raises(TransactionNotFound):
-        transactions.get_transaction(demo(ports), DEMO_ACCOUNT, later)
+        transactions.get_transaction(demo(infrastructure), later)
 
 
-def test_a_restored_account_goes_on_from_there_and_can_be_restored_again(ports: Ports) -> None:
-    before = build_world(ports)
-    snapshot = take(ports)
+def test_a_restored_account_goes_on_from_there_and_can_be_restored_again(
+    infrastructure: Infrastructure,
+) -> None:
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure)
     for _ in range(3):
-        restore(ports, snapshot)
-        assert view(demo(ports)) == before
-        capture(demo(ports), authorize(demo(ports), "third"), "third")
-        assert len(view(demo(ports))["transactions"]) == 5
+        restore(infrastructure, snapshot)
+        assert view(demo(infrastructure)) == before
+        capture(demo(infrastructure), authorize(demo(infrastructure), "third"), "third")
+        assert len(view(demo(infrastructure))["transactions"]) == 5
 
 
-def test_an_ordinary_account_is_controlled_once_it_was_restored(ports: Ports) -> None:
-    authorize(ports, "first")
-    snapshot = take(ports)
-    assert not authenticate(ports, DEMO_API_KEY).controlled
-    assert restore(ports, snapshot)
-    assert authenticate(ports, DEMO_API_KEY).controlled
-    assert not restore(ports, snapshot)
+def test_an_ordinary_account_is_controlled_once_it_was_restored(infrastructure: Infrastructure) -> None:
+    authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    snapshot = take(infrastructure)
+    assert not authenticate(infrastructure, DEMO_API_KEY).controlled
+    assert restore(infrastructure, snapshot)
+    assert authenticate(infrastructure, DEMO_API_KEY).controlled
+    assert not restore(infrastructure, snapshot)
 
 
-def test_a_fork_shows_the_same_ids_and_lives_its_own_life(ports: Ports) -> None:
-    before = build_world(ports)
-    snapshot = take(ports)
-    (one, one_id), (two, two_id) = fork(ports, snapshot), fork(ports, snapshot)
-    assert view(one, one_id) == view(two, two_id) == before
-    new = authorize(one, "third", one_id)
-    assert len(view(one, one_id)["transactions"]) == 4
-    assert view(two, two_id) == before
-    assert view(demo(ports)) == before
+def test_a_fork_shows_the_same_ids_and_lives_its_own_life(infrastructure: Infrastructure) -> None:
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure)
+    (one, _), (two, _) = fork(infrastructure, snapshot), fork(infrastructure, snapshot)
+    assert view(one) == view(two) == before
+    new = authorize(one, "third")
+    assert len(view(one)["transactions"]) == 4
+    assert view(two) == before
+    assert view(demo(infrastructure)) == before
     # The same call gives the same id in each of them.
-    assert authorize(two, "third", two_id) == authorize(demo(ports), "third") == new
+    assert authorize(two, "third") == authorize(demo(infrastructure), "third") == new
 
 
-def test_a_key_that_was_used_before_the_snapshot_is_replayed_in_a_fork(ports: Ports) -> None:
-    authorization = authorize(ports, "first")
-    own, account_id = fork(ports, take(ports))
+def test_a_key_that_was_used_before_the_snapshot_is_replayed_in_a_fork(
+    infrastructure: Infrastructure,
+) -> None:
+    authorization = authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    own, _ = fork(infrastructure, take(infrastructure))
     command = Authorize(1000, "EUR", CardDetails(VISA, 12, 2030))
-    outcome = payments.authorize_payment(own, account_id, command, idempotency_key="first")
+    outcome = payments.authorize_payment(own, command, idempotency_key="first")
     assert outcome.replayed
     assert outcome.entry.record.id == authorization
-    assert capture(own, authorization, "one", account_id) == capture(ports, authorization, "one")
+    assert capture(own, authorization, "one") == capture(
+        plain_world(infrastructure, DEMO_ACCOUNT), authorization, "one"
+    )
 
 
-def test_a_fork_of_a_fork_begins_from_it(ports: Ports) -> None:
-    authorize(ports, "first")
-    own, account_id = fork(ports, take(ports))
-    authorize(own, "second", account_id)
-    snapshot = asyncio.run(snapshots.take_snapshot(own, account_id, name=None))
-    account, _ = asyncio.run(snapshots.fork_snapshot(own, account_id, snapshot.snapshot_id, name=None))
-    child = account_ports(ports, account.account_id)
-    assert view(child, account.account_id) == view(own, account_id)
-    assert get_controls(ports, account.account_id).namespace == DEMO_ACCOUNT
+def test_a_fork_of_a_fork_begins_from_it(infrastructure: Infrastructure) -> None:
+    authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    own, _ = fork(infrastructure, take(infrastructure))
+    authorize(own, "second")
+    snapshot = asyncio.run(snapshots.take_snapshot(own, name=None))
+    account, _ = asyncio.run(snapshots.fork_snapshot(own, snapshot.snapshot_id, name=None))
+    child = world_of(infrastructure, account.account_id)
+    assert view(child) == view(own)
+    assert get_controls(infrastructure, account.account_id).namespace == DEMO_ACCOUNT
 
 
-def test_forks_of_a_seeded_account_keep_its_seed(ports: Ports) -> None:
-    made, _ = world_copies.create_seeded_account(ports, name=None, seed="seed")
-    own = account_ports(ports, made.account_id)
-    snapshot = asyncio.run(snapshots.take_snapshot(own, made.account_id, name=None))
-    account, _ = asyncio.run(snapshots.fork_snapshot(own, made.account_id, snapshot.snapshot_id, name=None))
+def test_forks_of_a_seeded_account_keep_its_seed(infrastructure: Infrastructure) -> None:
+    made, _ = world_copies.create_seeded_account(infrastructure, name=None, seed="seed")
+    own = world_of(infrastructure, made.account_id)
+    snapshot = asyncio.run(snapshots.take_snapshot(own, name=None))
+    account, _ = asyncio.run(snapshots.fork_snapshot(own, snapshot.snapshot_id, name=None))
     assert account.seed == "seed"
-    child = account_ports(ports, account.account_id)
-    assert authorize(child, "first", account.account_id) == authorize(own, "first", made.account_id)
+    child = world_of(infrastructure, account.account_id)
+    assert authorize(child, "first") == authorize(own, "first")
 
 
 def test_the_clock_stands_where_it_stood_unless_that_is_past() -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    ensure_demo_account(ports)
-    change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=5 * DAY_MS))
-    snapshot = take(ports)
+    infrastructure = make_infrastructure(clock=clock)
+    ensure_demo_account(infrastructure)
+    change_controls(
+        infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=5 * DAY_MS)
+    )
+    snapshot = take(infrastructure)
     assert snapshot.clock_at == NOW_MS + 5 * DAY_MS
-    change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=90 * DAY_MS))
+    change_controls(
+        infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, clock_offset_ms=90 * DAY_MS)
+    )
     clock.advance(days=2)
-    restore(ports, snapshot)
-    assert demo(ports).clock.now_ms() == NOW_MS + 5 * DAY_MS
+    restore(infrastructure, snapshot)
+    assert demo(infrastructure).clock.now_ms() == NOW_MS + 5 * DAY_MS
     clock.advance(days=10)
-    restore(ports, snapshot)
-    assert demo(ports).clock.now_ms() == clock.now_ms()
+    restore(infrastructure, snapshot)
+    assert demo(infrastructure).clock.now_ms() == clock.now_ms()
 
 
-def test_fault_rules_count_from_nothing_in_a_restored_world(ports: Ports) -> None:
-    own = demo(ports)
-    faults.set_rules(own, DEMO_ACCOUNT, [Rule("error=503", count=1)])
-    assert faults.next_fault(own, DEMO_ACCOUNT, get_controls(ports, DEMO_ACCOUNT), "get_card")
-    snapshot = take(ports)
-    restore(ports, snapshot)
-    assert faults.next_fault(demo(ports), DEMO_ACCOUNT, get_controls(ports, DEMO_ACCOUNT), "get_card")
+def test_fault_rules_count_from_nothing_in_a_restored_world(infrastructure: Infrastructure) -> None:
+    own = demo(infrastructure)
+    faults.set_rules(own, [Rule("error=503", count=1)])
+    assert faults.next_fault(own, get_controls(infrastructure, DEMO_ACCOUNT), "get_card")
+    snapshot = take(infrastructure)
+    restore(infrastructure, snapshot)
+    assert faults.next_fault(demo(infrastructure), get_controls(infrastructure, DEMO_ACCOUNT), "get_card")
 
 
-def test_what_is_copied_is_listed_as_an_event_and_is_no_news(ports: Ports) -> None:
-    build_world(ports)
-    own, account_id = fork(ports, take(ports))
+def test_what_is_copied_is_listed_as_an_event_and_is_no_news(infrastructure: Infrastructure) -> None:
+    build_world(infrastructure)
+    own, account_id = fork(infrastructure, take(infrastructure))
     copied = own.store.page(Index.FEED, f"{account_id}#transaction").records
     assert copied
     assert all(events.is_event(record) and not events.is_news(record) for record in copied)
-    (fresh,) = own.store.get([authorize(own, "new", account_id)])
+    (fresh,) = own.store.get([authorize(own, "new")])
     assert fresh is not None
     assert events.is_news(fresh)
 
 
-def test_deliveries_are_not_copied(ports: Ports) -> None:
-    build_world(ports)
-    (record, *_) = ports.store.page(Index.FEED, f"{DEMO_ACCOUNT}#transaction").records
-    assert plan_deliveries(demo(ports), events.event_of(record))
-    own, account_id = fork(ports, take(ports))
-    assert list_deliveries(own, account_id, limit=10, cursor=None).items == []
+def test_deliveries_are_not_copied(infrastructure: Infrastructure) -> None:
+    build_world(infrastructure)
+    (record, *_) = infrastructure.store.page(Index.FEED, f"{DEMO_ACCOUNT}#transaction").records
+    assert plan_deliveries(demo(infrastructure), events.event_of(record))
+    own, _ = fork(infrastructure, take(infrastructure))
+    assert list_deliveries(own, limit=10, cursor=None).items == []
     # Made again in the fork, they have the same ids, and are another world's.
     (twin,) = own.store.get([record.id])
     assert twin is not None
     planned = plan_deliveries(own, events.event_of(twin))
-    assert planned == plan_deliveries(demo(ports), events.event_of(record))
-    assert [
-        each.delivery_id for each in list_deliveries(own, account_id, limit=10, cursor=None).items
-    ] == planned
+    assert planned == plan_deliveries(demo(infrastructure), events.event_of(record))
+    assert [each.delivery_id for each in list_deliveries(own, limit=10, cursor=None).items] == planned
 
 
 def test_an_authorization_expires_in_each_world_by_itself() -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    ensure_demo_account(ports)
-    authorization = authorize(ports, "first")
-    own, account_id = fork(ports, take(ports))
+    infrastructure = make_infrastructure(clock=clock)
+    ensure_demo_account(infrastructure)
+    authorization = authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    own, account_id = fork(infrastructure, take(infrastructure))
     clock.advance(days=8)
-    (stored,) = ports.store.page(Index.DUE, account_id).records
+    (stored,) = infrastructure.store.page(Index.DUE, account_id).records
     record = own_record(own, stored)
     assert record is not None
     do_scheduled_work(own, record)
     statuses = [
-        transactions.get_transaction(each, whose, authorization).entry.totals.released
-        for each, whose in ((own, account_id), (ports, DEMO_ACCOUNT))
+        transactions.get_transaction(each, authorization).entry.totals.released
+        for each in (own, plain_world(infrastructure, DEMO_ACCOUNT))
     ]
     assert statuses == [1000, 0]
 
 
-def settle(ports: Ports, account_id: str = DEMO_ACCOUNT) -> list[Settlement]:
-    return settle_on_demand(ports, account_id, up_to=None, discrepancies=())
+def settle(world: World) -> list[Settlement]:
+    return settle_on_demand(world, up_to=None, discrepancies=())
 
 
 def test_settlements_are_copied_with_their_lines_and_the_rest_is_settled_once_in_each_world() -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    ensure_demo_account(ports)
-    capture(ports, authorize(ports, "first"), "first")
-    (settled,) = settle(ports)
-    capture(ports, authorize(ports, "second"), "second")
-    own, account_id = fork(ports, take(ports))
+    infrastructure = make_infrastructure(clock=clock)
+    ensure_demo_account(infrastructure)
+    capture(
+        plain_world(infrastructure, DEMO_ACCOUNT),
+        authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first"),
+        "first",
+    )
+    (settled,) = settle(plain_world(infrastructure, DEMO_ACCOUNT))
+    capture(
+        plain_world(infrastructure, DEMO_ACCOUNT),
+        authorize(plain_world(infrastructure, DEMO_ACCOUNT), "second"),
+        "second",
+    )
+    own, _ = fork(infrastructure, take(infrastructure))
     copied, original = (
-        get_report(each, whose, settled.settlement_id)
-        for each, whose in ((own, account_id), (ports, DEMO_ACCOUNT))
+        get_report(each, settled.settlement_id) for each in (own, plain_world(infrastructure, DEMO_ACCOUNT))
     )
     assert copied.misreport.lines == original.misreport.lines
     assert [line.gross for line in copied.misreport.lines] == [100]
     clock.advance(days=2)
-    made = [settle(own, account_id), settle(ports)]
+    made = [settle(own), settle(plain_world(infrastructure, DEMO_ACCOUNT))]
     assert [[each.gross for each in several] for several in made] == [[100], [100]]
     assert made[0][0].settlement_id == made[1][0].settlement_id
-    assert settle(own, account_id) == []
+    assert settle(own) == []
 
 
-def test_what_was_left_behind_is_taken_out_of_the_due_index_and_what_is_coming_is_not(ports: Ports) -> None:
-    authorize(ports, "first")
-    snapshot = take(ports)
-    restore(ports, snapshot)
+def test_what_was_left_behind_is_taken_out_of_the_due_index_and_what_is_coming_is_not(
+    infrastructure: Infrastructure,
+) -> None:
+    authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    snapshot = take(infrastructure)
+    restore(infrastructure, snapshot)
     present, *left = sorted(
-        ports.store.page(Index.DUE, DEMO_ACCOUNT).records, key=lambda each: "!" not in each.id
+        infrastructure.store.page(Index.DUE, DEMO_ACCOUNT).records, key=lambda each: "!" not in each.id
     )
     assert len(left) == 1
     scope = "abcdefghijkl"
     coming = replace(left[0], id=f"{left[0].id}!{scope}", version=1)
-    ports.store.insert(coming)
-    change_controls(ports, DEMO_ACCOUNT, lambda controls: replace(controls, entering=scope))
+    infrastructure.store.insert(coming)
+    change_controls(infrastructure, DEMO_ACCOUNT, lambda controls: replace(controls, entering=scope))
     for stored in (present, *left, coming):
-        retire(ports, stored)
-    assert {each.id for each in ports.store.page(Index.DUE, DEMO_ACCOUNT).records} == {present.id, coming.id}
+        retire(infrastructure, stored)
+    assert {each.id for each in infrastructure.store.page(Index.DUE, DEMO_ACCOUNT).records} == {
+        present.id,
+        coming.id,
+    }
 
 
 def test_snapshots_are_listed_newest_first_read_and_deleted() -> None:
     clock = FrozenClock()
-    ports = make_ports(clock=clock)
-    ensure_demo_account(ports)
-    first = take(ports, "first")
+    infrastructure = make_infrastructure(clock=clock)
+    ensure_demo_account(infrastructure)
+    first = take(infrastructure, "first")
     clock.advance(ms=1)
-    second = take(ports, "second")
-    assert snapshots.list_snapshots(ports, DEMO_ACCOUNT) == [second, first]
-    assert snapshots.get_snapshot(ports, DEMO_ACCOUNT, first.snapshot_id) == first
-    snapshots.delete_snapshot(ports, DEMO_ACCOUNT, first.snapshot_id)
-    assert snapshots.list_snapshots(ports, DEMO_ACCOUNT) == [second]
+    second = take(infrastructure, "second")
+    assert snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT)) == [second, first]
+    assert snapshots.get_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), first.snapshot_id) == first
+    snapshots.delete_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), first.snapshot_id)
+    assert snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT)) == [second]
     for attempt in (
-        lambda: snapshots.get_snapshot(ports, DEMO_ACCOUNT, first.snapshot_id),
-        lambda: snapshots.delete_snapshot(ports, DEMO_ACCOUNT, first.snapshot_id),
-        lambda: restore(ports, first),
-        lambda: fork(ports, first),
-        lambda: snapshots.get_snapshot(ports, "acct_other", second.snapshot_id),
+        lambda: snapshots.get_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), first.snapshot_id),
+        lambda: snapshots.delete_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), first.snapshot_id),
+        lambda: restore(infrastructure, first),
+        lambda: fork(infrastructure, first),
+        lambda: snapshots.get_snapshot(plain_world(infrastructure, "acct_other"), second.snapshot_id),
     ):
         with pytest.raises(SnapshotNotFound):
             attempt()
 
 
-def test_a_deleted_snapshot_holds_nothing_any_more(ports: Ports) -> None:
-    authorize(ports, "first")
-    snapshot = take(ports)
-    snapshots.delete_snapshot(ports, DEMO_ACCOUNT, snapshot.snapshot_id)
-    store = ports.store
+def test_a_deleted_snapshot_holds_nothing_any_more(infrastructure: Infrastructure) -> None:
+    authorize(plain_world(infrastructure, DEMO_ACCOUNT), "first")
+    snapshot = take(infrastructure)
+    snapshots.delete_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id)
+    store = infrastructure.store
     assert isinstance(store, MemoryStore)
     chunks = [record for record in store.records.values() if record.kind == snapshots.CHUNK]
     assert [chunk.data for chunk in chunks] == [{"records": None}]
 
 
-def test_an_account_has_at_most_twenty_snapshots(ports: Ports) -> None:
+def test_an_account_has_at_most_twenty_snapshots(infrastructure: Infrastructure) -> None:
     for _ in range(snapshots.SNAPSHOTS_MAX):
-        last = take(ports)
+        last = take(infrastructure)
     with pytest.raises(SnapshotLimitReached):
-        take(ports)
-    snapshots.delete_snapshot(ports, DEMO_ACCOUNT, last.snapshot_id)
-    take(ports)
+        take(infrastructure)
+    snapshots.delete_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), last.snapshot_id)
+    take(infrastructure)
 
 
 def test_an_account_that_is_too_large_is_refused_and_leaves_nothing(
-    ports: Ports,
+    infrastructure: Infrastructure,
 ) -> None:
-    ports = replace(ports, limits=Limits(snapshot_records_max=2))
+    infrastructure = replace(infrastructure, limits=Limits(snapshot_records_max=2))
     for number in range(3):
-        authorize(ports, f"key-{number}")
+        authorize(plain_world(infrastructure, DEMO_ACCOUNT), f"key-{number}")
     with pytest.raises(SnapshotTooLarge):
-        take(ports)
-    assert snapshots.list_snapshots(ports, DEMO_ACCOUNT) == []
-    assert ports.store.page(Index.FEED, f"{DEMO_ACCOUNT}#snapshot_work").records == []
+        take(infrastructure)
+    assert snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT)) == []
+    assert infrastructure.store.page(Index.FEED, f"{DEMO_ACCOUNT}#snapshot_work").records == []
 
 
-def test_a_world_of_many_chunks_is_copied_whole(ports: Ports) -> None:
-    ports = replace(ports, limits=replace(MANY_CHUNKS, world_page=4))
+def test_a_world_of_many_chunks_is_copied_whole(infrastructure: Infrastructure) -> None:
+    infrastructure = replace(infrastructure, limits=replace(MANY_CHUNKS, world_page=4))
     for number in range(12):
-        capture(ports, authorize(ports, f"key-{number}"), f"key-{number}")
-    before = view(ports)
-    own, account_id = fork(ports, take(ports))
-    assert view(own, account_id) == before
+        capture(
+            plain_world(infrastructure, DEMO_ACCOUNT),
+            authorize(plain_world(infrastructure, DEMO_ACCOUNT), f"key-{number}"),
+            f"key-{number}",
+        )
+    before = view(plain_world(infrastructure, DEMO_ACCOUNT))
+    own, _ = fork(infrastructure, take(infrastructure))
+    assert view(own) == before
 
 
 class Killed(BaseException):
@@ -406,28 +426,28 @@ class MortalStore(MemoryStore):
 
 
 def _killed_at_every_write(
-    act: Callable[[Ports, Snapshot], object],
-) -> list[tuple[Ports, dict[str, Any], bool]]:
-    """What is left of an account that does something to a snapshot, for each write before which it can die: its ports, what it
+    act: Callable[[Infrastructure, Snapshot], object],
+) -> list[tuple[Infrastructure, dict[str, Any], bool]]:
+    """What is left of an account that does something to a snapshot, for each write before which it can die: its infrastructure, what it
     saw before, and whether it died."""
     left = []
     for lives in range(100):
         store = MortalStore()
-        ports = make_ports(store, limits=MANY_CHUNKS)
-        ensure_demo_account(ports)
-        build_world(ports)
-        snapshot = take(ports)
-        capture(demo(ports), authorize(demo(ports), "after"), "after")
-        before = view(demo(ports))
+        infrastructure = make_infrastructure(store, limits=MANY_CHUNKS)
+        ensure_demo_account(infrastructure)
+        build_world(infrastructure)
+        snapshot = take(infrastructure)
+        capture(demo(infrastructure), authorize(demo(infrastructure), "after"), "after")
+        before = view(demo(infrastructure))
         store.lives = lives
         try:
-            act(ports, snapshot)
+            act(infrastructure, snapshot)
         except Killed:
             died = True
         else:
             died = False
         store.lives = None
-        left.append((ports, before, died))
+        left.append((infrastructure, before, died))
         if not died:
             return left
     raise AssertionError("it never came to its end")
@@ -436,41 +456,43 @@ def _killed_at_every_write(
 def test_a_restore_that_is_killed_leaves_the_old_world_or_the_new_one() -> None:
     left = _killed_at_every_write(restore)
     assert len(left) > 4
-    for ports, before, died in left[:-1]:
+    for infrastructure, before, died in left[:-1]:
         assert died
-        assert view(demo(ports)) == before
+        assert view(demo(infrastructure)) == before
         # Nothing of the half copy comes up later, and another restore succeeds.
-        (snapshot,) = snapshots.list_snapshots(ports, DEMO_ACCOUNT)
-        restore(ports, snapshot)
-        assert len(view(demo(ports))["transactions"]) == 3
-    ports, before, _ = left[-1]
-    assert view(demo(ports)) != before
+        (snapshot,) = snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT))
+        restore(infrastructure, snapshot)
+        assert len(view(demo(infrastructure))["transactions"]) == 3
+    infrastructure, before, _ = left[-1]
+    assert view(demo(infrastructure)) != before
 
 
 def test_a_fork_that_is_killed_leaves_no_account() -> None:
     left = _killed_at_every_write(fork)
     assert len(left) > 4
-    for ports, before, died in left[:-1]:
+    for infrastructure, before, died in left[:-1]:
         assert died
-        store = ports.store
+        store = infrastructure.store
         assert isinstance(store, MemoryStore)
         assert [record.id for record in store.records.values() if record.kind == "account"] == [DEMO_ACCOUNT]
-        assert view(demo(ports)) == before
+        assert view(demo(infrastructure)) == before
 
 
 def test_a_snapshot_that_is_killed_is_never_seen_and_cleaned_up() -> None:
-    left = _killed_at_every_write(lambda ports, _: take(ports, "second"))
+    left = _killed_at_every_write(lambda infrastructure, _: take(infrastructure, "second"))
     assert len(left) > 4
-    for ports, _, _ in left[:-1]:
-        assert [each.name for each in snapshots.list_snapshots(ports, DEMO_ACCOUNT)] == [None]
-        clock = ports.wall_clock
+    for infrastructure, _, _ in left[:-1]:
+        assert [
+            each.name for each in snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT))
+        ] == [None]
+        clock = infrastructure.clock
         assert isinstance(clock, FrozenClock)
         clock.advance(ms=snapshots.ABANDONED_MS)
-        snapshots.finish_work(ports, DEMO_ACCOUNT)
-        store = ports.store
+        snapshots.finish_work(plain_world(infrastructure, DEMO_ACCOUNT))
+        store = infrastructure.store
         assert isinstance(store, MemoryStore)
         assert store.page(Index.FEED, f"{DEMO_ACCOUNT}#snapshot_work").records == []
-        (kept,) = snapshots.list_snapshots(ports, DEMO_ACCOUNT)
+        (kept,) = snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT))
         full = [
             record
             for record in store.records.values()
@@ -480,15 +502,15 @@ def test_a_snapshot_that_is_killed_is_never_seen_and_cleaned_up() -> None:
 
 
 def test_a_deletion_that_is_killed_is_finished_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def delete(ports: Ports, snapshot: Snapshot) -> None:
-        snapshots.delete_snapshot(ports, DEMO_ACCOUNT, snapshot.snapshot_id)
+    def delete(infrastructure: Infrastructure, snapshot: Snapshot) -> None:
+        snapshots.delete_snapshot(plain_world(infrastructure, DEMO_ACCOUNT), snapshot.snapshot_id)
 
     left = _killed_at_every_write(delete)
     assert len(left) > 3
-    for ports, _, died in left[1:]:
-        assert snapshots.list_snapshots(ports, DEMO_ACCOUNT) == [], died
-        snapshots.finish_work(ports, DEMO_ACCOUNT)
-        store = ports.store
+    for infrastructure, _, died in left[1:]:
+        assert snapshots.list_snapshots(plain_world(infrastructure, DEMO_ACCOUNT)) == [], died
+        snapshots.finish_work(plain_world(infrastructure, DEMO_ACCOUNT))
+        store = infrastructure.store
         assert isinstance(store, MemoryStore)
         assert all(
             record.data["records"] is None
@@ -498,56 +520,52 @@ def test_a_deletion_that_is_killed_is_finished_by_the_next(monkeypatch: pytest.M
         assert store.page(Index.FEED, f"{DEMO_ACCOUNT}#snapshot_work").records == []
 
 
-def test_of_two_restores_at_once_one_wins_and_the_other_says_so(ports: Ports) -> None:
-    before = build_world(ports)
-    snapshot = take(ports)
-    own = demo(ports)
+def test_of_two_restores_at_once_one_wins_and_the_other_says_so(infrastructure: Infrastructure) -> None:
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure)
+    own = demo(infrastructure)
 
     async def both() -> list[object]:
-        restores = [snapshots.restore_snapshot(own, DEMO_ACCOUNT, snapshot.snapshot_id) for _ in range(2)]
+        restores = [snapshots.restore_snapshot(own, snapshot.snapshot_id) for _ in range(2)]
         return list(await asyncio.gather(*restores, return_exceptions=True))
 
     outcomes = asyncio.run(both())
     assert sum(isinstance(outcome, AccountBusy) for outcome in outcomes) == 1
-    assert view(demo(ports)) == before
+    assert view(demo(infrastructure)) == before
 
 
-def test_forks_at_the_same_time_are_apart(ports: Ports) -> None:
-    before = build_world(ports)
-    snapshot = take(ports)
-    own = demo(ports)
+def test_forks_at_the_same_time_are_apart(infrastructure: Infrastructure) -> None:
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure)
+    own = demo(infrastructure)
 
     async def many() -> list[Any]:
-        forks = [
-            snapshots.fork_snapshot(own, DEMO_ACCOUNT, snapshot.snapshot_id, name=None) for _ in range(5)
-        ]
+        forks = [snapshots.fork_snapshot(own, snapshot.snapshot_id, name=None) for _ in range(5)]
         return list(await asyncio.gather(*forks))
 
     accounts = [account.account_id for account, _ in asyncio.run(many())]
     assert len(set(accounts)) == 5
     for account_id in accounts:
-        assert view(account_ports(ports, account_id), account_id) == before
+        assert view(world_of(infrastructure, account_id)) == before
 
 
 def test_a_snapshot_deleted_while_it_is_copied_is_not_found_and_changes_nothing(
-    ports: Ports,
+    infrastructure: Infrastructure,
 ) -> None:
-    ports = replace(ports, limits=MANY_CHUNKS)
-    before = build_world(ports)
-    snapshot = take(ports)
-    own = demo(ports)
+    infrastructure = replace(infrastructure, limits=MANY_CHUNKS)
+    before = build_world(infrastructure)
+    snapshot = take(infrastructure)
+    own = demo(infrastructure)
 
     async def race() -> None:
-        going_back = asyncio.ensure_future(
-            snapshots.restore_snapshot(own, DEMO_ACCOUNT, snapshot.snapshot_id)
-        )
+        going_back = asyncio.ensure_future(snapshots.restore_snapshot(own, snapshot.snapshot_id))
         await asyncio.sleep(0)
-        snapshots.delete_snapshot(own, DEMO_ACCOUNT, snapshot.snapshot_id)
+        snapshots.delete_snapshot(own, snapshot.snapshot_id)
         with pytest.raises(SnapshotNotFound):
             await going_back
 
     asyncio.run(race())
-    assert view(demo(ports)) == before
+    assert view(demo(infrastructure)) == before
 
 
 def test_an_authorization_and_its_entries_are_of_one_moment_whatever_is_written_meanwhile() -> None:
@@ -577,19 +595,23 @@ def test_an_authorization_and_its_entries_are_of_one_moment_whatever_is_written_
 
     def capture_one(target: str, number: int) -> None:
         operation = PaymentOperation(TransactionId(target), amount=1)
-        payments.capture_payment(ports, DEMO_ACCOUNT, operation, idempotency_key=f"c{number}")
+        payments.capture_payment(
+            plain_world(infrastructure, DEMO_ACCOUNT), operation, idempotency_key=f"c{number}"
+        )
 
     store = BusyStore()
-    ports = make_ports(store, limits=Limits(world_page=2))
-    ensure_demo_account(ports)
-    store.targets = [authorize(ports, f"key-{number}") for number in range(7)]
+    infrastructure = make_infrastructure(store, limits=Limits(world_page=2))
+    ensure_demo_account(infrastructure)
+    store.targets = [
+        authorize(plain_world(infrastructure, DEMO_ACCOUNT), f"key-{number}") for number in range(7)
+    ]
     store.captures = 1
-    snapshot = take(ports)
+    snapshot = take(infrastructure)
     store.captures = 0
-    own, account_id = fork(ports, snapshot)
+    own, _ = fork(infrastructure, snapshot)
     captured = 0
     for target in store.targets:
-        family = transactions.get_transaction(own, account_id, target)
+        family = transactions.get_transaction(own, target)
         root, *members = family.members
         assert root.totals.captured == sum(member.data["amount"] for member in members)
         assert len(root.data["entries"]) == len(members)

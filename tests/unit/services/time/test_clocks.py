@@ -19,13 +19,12 @@ from payments_sandbox.services.accounts.accounts import (
     create_api_key,
     ensure_demo_account,
 )
-from payments_sandbox.services.accounts.controls import account_ports, change_controls
+from payments_sandbox.services.accounts.controls import change_controls, world_of
 from payments_sandbox.services.events.events import list_events
 from payments_sandbox.services.ledger.transactions import get_transaction
 from payments_sandbox.services.ports import (
     CommitResult,
     Committed,
-    Ports,
     Post,
     ReceiverResponse,
     Record,
@@ -40,9 +39,10 @@ from payments_sandbox.services.time.clocks import (
 )
 from payments_sandbox.services.webhooks.webhook_deliveries import list_deliveries
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint, get_endpoint
+from payments_sandbox.services.world import World, plain_world
 from tests.calls.payments import authorize, capture, id_of
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import NOW_MS, FrozenClock, make_ports
+from tests.doubles.ports import NOW_MS, FrozenClock, make_infrastructure
 from tests.doubles.receivers import headers_of, reply
 
 URL = "https://shop.example/hook"
@@ -65,22 +65,23 @@ class Account:
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         self.wall = FrozenClock()
-        self.base = make_ports(store, self.wall)
+        self.base = make_infrastructure(store, self.wall)
         self.receiver = Receiver()
         ensure_demo_account(self.base)
 
     @property
-    def ports(self) -> Ports:
-        return account_ports(self.base, DEMO_ACCOUNT)
+    def world(self) -> World:
+        """As a request gets it."""
+        return world_of(self.base, DEMO_ACCOUNT)
 
     def advance(self, ms: int, *, budget_s: int = 60) -> Advance:
-        return self.advance_to(read_clock(self.base, DEMO_ACCOUNT).now_ms + ms, budget_s=budget_s)
+        return self.advance_to(read_clock(self.world).now_ms + ms, budget_s=budget_s)
 
     def advance_to(self, at_ms: int, *, budget_s: int = 60) -> Advance:
-        return asyncio.run(advance_clock(self.ports, self.receiver, DEMO_ACCOUNT, at_ms, budget_s=budget_s))
+        return asyncio.run(advance_clock(self.world, self.receiver, at_ms, budget_s=budget_s))
 
     def pay(self, key: str = "auth-1", **fields: Any) -> str:
-        return id_of(authorize(self.ports, key, account=DEMO_ACCOUNT, **fields))
+        return id_of(authorize(self.world, key, account=DEMO_ACCOUNT, **fields))
 
 
 @pytest.fixture
@@ -94,8 +95,8 @@ def worked(advance: Advance) -> list[tuple[str, int]]:
 
 def test_an_account_lives_in_real_time_until_it_says_otherwise(account: Account) -> None:
     account.wall.advance(ms=5)
-    assert read_clock(account.base, DEMO_ACCOUNT) == ClockReading(NOW_MS + 5, NOW_MS + 5)
-    assert account.ports is account.base
+    assert read_clock(account.world) == ClockReading(NOW_MS + 5, NOW_MS + 5)
+    assert account.world == plain_world(account.base, DEMO_ACCOUNT)
     assert not authenticate(account.base, DEMO_API_KEY).controlled
 
 
@@ -108,9 +109,9 @@ def test_a_clock_that_was_advanced_goes_on_with_real_time(account: Account) -> N
         True,
     )
     account.wall.advance(ms=250)
-    assert read_clock(account.base, DEMO_ACCOUNT) == ClockReading(NOW_MS + DAY_MS + 250, NOW_MS + 250)
-    assert account.ports.clock.now_ms() == NOW_MS + DAY_MS + 250
-    assert account.ports.wall_clock.now_ms() == NOW_MS + 250
+    assert read_clock(account.world) == ClockReading(NOW_MS + DAY_MS + 250, NOW_MS + 250)
+    assert account.world.clock.now_ms() == NOW_MS + DAY_MS + 250
+    assert account.base.clock.now_ms() == NOW_MS + 250
     assert not account.advance(1).first
 
 
@@ -129,13 +130,13 @@ def test_a_clock_never_goes_back_but_by_a_reset(account: Account) -> None:
         account.advance_to(NOW_MS + DAY_MS - 1)
     assert caught.value.facts == {"now": "2026-11-24T10:00:00.000Z"}
     assert account.advance_to(NOW_MS + DAY_MS).complete
-    assert reset_clock(account.base, DEMO_ACCOUNT) == (ClockReading(NOW_MS, NOW_MS), False)
-    assert account.ports.clock.now_ms() == NOW_MS
+    assert reset_clock(account.world) == (ClockReading(NOW_MS, NOW_MS), False)
+    assert account.world.clock.now_ms() == NOW_MS
 
 
 def test_an_advance_that_takes_longer_than_it_leads_does_not_set_the_clock_back(account: Account) -> None:
     account.advance(DAY_MS)
-    create_endpoint(account.ports, DEMO_ACCOUNT, url=URL)
+    create_endpoint(account.world, url=URL)
     account.pay()
     send = account.receiver.send
 
@@ -153,7 +154,7 @@ def test_an_authorization_expires_at_its_own_moment(account: Account) -> None:
     later = account.pay("auth-2")
     advance = account.advance(VALIDITY_MS - DAY_MS)
     assert worked(advance) == [("authorization_expiry", NOW_MS + VALIDITY_MS)]
-    root, expiry = get_transaction(account.ports, DEMO_ACCOUNT, authorization_id).members
+    root, expiry = get_transaction(account.world, authorization_id).members
     assert (root.status, root.totals.released, root.capturable) == ("expired", 1000, 0)
     assert (expiry.record.kind, expiry.status, expiry.record.created_at) == (
         "expiry",
@@ -161,21 +162,21 @@ def test_an_authorization_expires_at_its_own_moment(account: Account) -> None:
         NOW_MS + VALIDITY_MS,
     )
     assert expiry.data["postings"] == [["cardholder_held", -1000], ["cardholder_available", 1000]]
-    assert len(get_transaction(account.ports, DEMO_ACCOUNT, later).members) == 1
+    assert len(get_transaction(account.world, later).members) == 1
 
 
 def test_only_the_rest_of_a_captured_authorization_is_released(account: Account) -> None:
     authorization_id = account.pay()
-    capture(account.ports, authorization_id, account=DEMO_ACCOUNT, amount=400)
+    capture(account.world, authorization_id, account=DEMO_ACCOUNT, amount=400)
     account.advance(VALIDITY_MS)
-    root, _, expiry = get_transaction(account.ports, DEMO_ACCOUNT, authorization_id).members
+    root, _, expiry = get_transaction(account.world, authorization_id).members
     assert (root.status, root.totals.captured, root.totals.released) == ("captured", 400, 600)
     assert expiry.data["amount"] == 600
 
 
 def test_what_holds_nothing_does_not_expire(account: Account) -> None:
     account.pay("declined", simulate="lost_card")
-    capture(account.ports, account.pay(), account=DEMO_ACCOUNT)
+    capture(account.world, account.pay(), account=DEMO_ACCOUNT)
     assert [ran.work for ran in account.advance(2 * VALIDITY_MS).ran] == ["settlement"]
 
 
@@ -191,7 +192,7 @@ def test_work_is_done_in_the_order_of_its_due_times(account: Account) -> None:
 
 
 def test_the_whole_retry_schedule_runs_in_one_advance_and_signs_in_real_time(account: Account) -> None:
-    create_endpoint(account.ports, DEMO_ACCOUNT, url=URL, events=["payment.authorized"])
+    create_endpoint(account.world, url=URL, events=["payment.authorized"])
     account.receiver.status = 500
     account.pay()
     advance = account.advance(sum(RETRY_DELAYS_MS) * 11 // 10 + 1)
@@ -199,7 +200,7 @@ def test_the_whole_retry_schedule_runs_in_one_advance_and_signs_in_real_time(acc
     times = [ran.due_at for ran in advance.ran]
     for planned, waited in zip(RETRY_DELAYS_MS, [b - a for a, b in pairwise(times)], strict=True):
         assert planned <= waited <= planned * 11 // 10
-    (delivery,) = list_deliveries(account.ports, DEMO_ACCOUNT, limit=10, cursor=None).items
+    (delivery,) = list_deliveries(account.world, limit=10, cursor=None).items
     assert (delivery.state, delivery.attempt_count) == ("failed", ATTEMPTS_MAX)
     assert [attempt.at_ms for attempt in delivery.attempts] == times
     assert {headers_of(post)["webhook-timestamp"] for post in account.receiver.posts} == {str(NOW_MS // 1000)}
@@ -207,7 +208,7 @@ def test_the_whole_retry_schedule_runs_in_one_advance_and_signs_in_real_time(acc
 
 def test_what_comes_about_on_the_way_is_told_on_the_way(account: Account) -> None:
     """An expiry on the seventh day is delivered on the seventh day, and retried from there."""
-    create_endpoint(account.ports, DEMO_ACCOUNT, url=URL, events=["payment.expired"])
+    create_endpoint(account.world, url=URL, events=["payment.expired"])
     account.receiver.status = 500
     account.pay()
     advance = account.advance(VALIDITY_MS + HOUR_MS)
@@ -220,18 +221,15 @@ def test_what_comes_about_on_the_way_is_told_on_the_way(account: Account) -> Non
 
 
 def test_an_endpoint_that_fails_for_five_days_of_the_account_is_disabled(account: Account) -> None:
-    endpoint, _ = create_endpoint(account.ports, DEMO_ACCOUNT, url=URL)
+    endpoint, _ = create_endpoint(account.world, url=URL)
     account.receiver.status = 500
     for day in range(6):
         account.pay(f"day-{day}")
         account.advance(DAY_MS)
     assert FAILING_MAX_MS < 6 * DAY_MS
-    shown = get_endpoint(account.ports, DEMO_ACCOUNT, endpoint.endpoint_id)
+    shown = get_endpoint(account.world, endpoint.endpoint_id)
     assert (shown.enabled, shown.disabled_reason) == (False, "failing")
-    types = [
-        event.type
-        for event in list_events(account.ports, DEMO_ACCOUNT, types=[], limit=20, cursor=None).items
-    ]
+    types = [event.type for event in list_events(account.world, types=[], limit=20, cursor=None).items]
     assert types.count("webhook_endpoint.disabled") == 1
 
 
@@ -250,9 +248,9 @@ def test_a_clock_that_ran_out_of_time_stands_where_the_work_does_and_goes_on_fro
 
 
 def test_other_accounts_keep_their_time_and_what_is_due_in_them(account: Account) -> None:
-    authorize(account.base, account="acct_other")
+    authorize(plain_world(account.base, "acct_other"))
     assert account.advance(30 * DAY_MS).ran_count == 0
-    assert read_clock(account.base, "acct_other").now_ms == NOW_MS
+    assert read_clock(world_of(account.base, "acct_other")).now_ms == NOW_MS
 
 
 class Dying(MemoryStore):
@@ -278,14 +276,11 @@ def test_an_advance_that_dies_is_finished_by_the_next(commits: int) -> None:
         with pytest.raises(KeyboardInterrupt):
             account.advance_to(NOW_MS + 8 * DAY_MS)
         # The clock comes last.
-        assert read_clock(account.base, DEMO_ACCOUNT).now_ms == NOW_MS
+        assert read_clock(account.world).now_ms == NOW_MS
     store.commits_left = 1_000
     assert account.advance_to(NOW_MS + 8 * DAY_MS).complete
     for authorization_id in ids:
-        kinds = [
-            each.record.kind
-            for each in get_transaction(account.ports, DEMO_ACCOUNT, authorization_id).members
-        ]
+        kinds = [each.record.kind for each in get_transaction(account.world, authorization_id).members]
         assert kinds == ["authorization", "expiry"]
 
 
@@ -293,17 +288,14 @@ def test_two_advances_at_once_leave_the_later_time(account: Account) -> None:
     account.pay()
 
     async def both() -> list[Advance]:
-        ports = account.ports
+        world = account.world
         return await asyncio.gather(
-            *(
-                advance_clock(ports, account.receiver, DEMO_ACCOUNT, NOW_MS + days * DAY_MS, budget_s=60)
-                for days in (8, 9)
-            )
+            *(advance_clock(world, account.receiver, NOW_MS + days * DAY_MS, budget_s=60) for days in (8, 9))
         )
 
     first, second = asyncio.run(both())
     assert first.ran_count + second.ran_count >= 1
-    assert read_clock(account.base, DEMO_ACCOUNT).now_ms == NOW_MS + 9 * DAY_MS
+    assert read_clock(account.world).now_ms == NOW_MS + 9 * DAY_MS
     (authorization,) = [each for each in account.base.store.get([account.pay()]) if each]
     assert len(authorization.data["entries"]) == 1
 
@@ -314,4 +306,4 @@ def test_controls_that_an_earlier_version_wrote_are_read(account: Account) -> No
     assert record is not None
     bare = replace(record, version=record.version + 1, data={})
     assert isinstance(account.base.store.commit([], [Update(bare)]), Committed)
-    assert account.ports.clock.now_ms() == NOW_MS
+    assert account.world.clock.now_ms() == NOW_MS

@@ -12,7 +12,7 @@ import pytest
 
 from payments_sandbox.domain.errors import WebhookEndpointNotFound
 from payments_sandbox.domain.timestamps import SECOND_MS
-from payments_sandbox.services.ports import Ports, Post, ReceiverResponse
+from payments_sandbox.services.ports import Post, ReceiverResponse
 from payments_sandbox.services.webhooks.receiver_grader import PROBE_TIMEOUT_MS, Grade, grade_receiver
 from payments_sandbox.services.webhooks.webhook_endpoints import (
     Chaos,
@@ -22,9 +22,10 @@ from payments_sandbox.services.webhooks.webhook_endpoints import (
     rotate_secret,
     update_endpoint,
 )
-from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT
+from payments_sandbox.services.world import World
+from tests.calls.payments import OTHER_ACCOUNT
 from tests.doubles.memory_store import MemoryStore
-from tests.doubles.ports import FrozenClock, make_ports
+from tests.doubles.ports import FrozenClock, make_world, of_account
 from tests.doubles.receivers import Webhook, WebhookVerificationError, body_of, headers_of, reply
 
 URL = "https://shop.example/hook?a=b"
@@ -116,12 +117,12 @@ class Shop:
     def __init__(self) -> None:
         self.clock = FrozenClock()
         self.store = MemoryStore()
-        self.ports: Ports = make_ports(self.store, self.clock)
-        endpoint, self.secret = create_endpoint(self.ports, ACCOUNT, url=URL)
+        self.world: World = make_world(self.store, self.clock)
+        endpoint, self.secret = create_endpoint(self.world, url=URL)
         self.endpoint_id = endpoint.endpoint_id
 
     def grade(self, receiver: Receiver) -> list[Grade]:
-        return asyncio.run(grade_receiver(self.ports, receiver, ACCOUNT, self.endpoint_id))
+        return asyncio.run(grade_receiver(self.world, receiver, self.endpoint_id))
 
     def failed(self, check: Check = properly, **fields: int | bool) -> set[str]:
         """The probes that a receiver with this check fails."""
@@ -214,14 +215,14 @@ def test_a_receiver_that_does_not_answer_fails_everything_within_the_gateways_pa
 
 
 def test_during_a_rotation_either_secret_passes(shop: Shop) -> None:
-    _, new = rotate_secret(shop.ports, ACCOUNT, shop.endpoint_id, force=False)
+    _, new = rotate_secret(shop.world, shop.endpoint_id, force=False)
     for secret in (new, shop.secret):
         assert all(grade.passed for grade in shop.grade(Receiver(secret, shop.clock)))
 
 
 def test_chaos_does_not_touch_the_probes_and_a_disabled_endpoint_can_be_graded(shop: Shop) -> None:
     chaos = Chaos(duplicate=True, delay_ms=1_000, drop_first=3, signature="wrong")
-    update_endpoint(shop.ports, ACCOUNT, shop.endpoint_id, EndpointChanges(chaos=chaos, enabled=False))
+    update_endpoint(shop.world, shop.endpoint_id, EndpointChanges(chaos=chaos, enabled=False))
     receiver = Receiver(shop.secret, shop.clock)
     assert all(grade.passed for grade in shop.grade(receiver))
     assert len(receiver.posts) == len(PROBES)
@@ -260,8 +261,8 @@ def test_the_slow_body_comes_in_two_pieces_with_a_pause(shop: Shop) -> None:
 def test_another_accounts_receiver_cannot_be_graded(shop: Shop) -> None:
     receiver = Receiver(shop.secret, shop.clock)
     with pytest.raises(WebhookEndpointNotFound):
-        asyncio.run(grade_receiver(shop.ports, receiver, OTHER_ACCOUNT, shop.endpoint_id))
-    delete_endpoint(shop.ports, ACCOUNT, shop.endpoint_id)
+        asyncio.run(grade_receiver(of_account(shop.world, OTHER_ACCOUNT), receiver, shop.endpoint_id))
+    delete_endpoint(shop.world, shop.endpoint_id)
     with pytest.raises(WebhookEndpointNotFound):
         shop.grade(receiver)
     assert receiver.posts == []

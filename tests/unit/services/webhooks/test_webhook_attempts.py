@@ -12,7 +12,6 @@ from payments_sandbox.services.ports import Post, ReceiverResponse
 from payments_sandbox.services.webhooks.webhook_attempts import DROPPED, attempt_delivery
 from payments_sandbox.services.webhooks.webhook_deliveries import REORDER_MAX_MS, plan_deliveries, redeliver
 from payments_sandbox.services.webhooks.webhook_endpoints import Chaos, rotate_secret
-from tests.calls.payments import ACCOUNT
 from tests.calls.webhooks import URL, Shop
 from tests.doubles.ports import NOW_MS
 from tests.doubles.receivers import Answer, Script, body_of, headers_of, refused_as, reply, verify
@@ -200,7 +199,7 @@ def test_five_failing_days_disable_the_endpoint_and_an_event_says_so(shop: Shop)
         "failing_since": started_ms,
     }
     # The event reaches who listens to it, and not the endpoint itself; what was pending is cancelled when it is due.
-    (told,) = plan_deliveries(shop.ports, event)
+    (told,) = plan_deliveries(shop.world, event)
     listener = Script()
     assert shop.read(told).endpoint_id == watching.endpoint_id
     shop.attempt(told, listener)
@@ -268,7 +267,7 @@ def test_two_attempts_that_are_told_it_is_gone_disable_it_once(shop: Shop) -> No
                 return reply(410)
 
         sender = Receiver()
-        await asyncio.gather(*(attempt_delivery(shop.ports, sender, each) for each in planned))
+        await asyncio.gather(*(attempt_delivery(shop.world.infrastructure, sender, each) for each in planned))
 
     asyncio.run(both())
     assert [shop.read(each).state for each in planned] == ["failed", "failed"]
@@ -312,7 +311,7 @@ def test_a_pause_that_is_asked_for_after_the_last_attempt_changes_nothing(shop: 
 
 
 def test_during_a_rotation_both_secrets_sign_and_afterwards_the_new_one_alone(shop: Shop) -> None:
-    _, new = rotate_secret(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, force=False)
+    _, new = rotate_secret(shop.world, shop.endpoint.endpoint_id, force=False)
     script = Script()
     shop.attempt(shop.plan(), script)
     shop.clock.advance(ms=DAY_MS - 1)
@@ -332,7 +331,7 @@ def test_during_a_rotation_both_secrets_sign_and_afterwards_the_new_one_alone(sh
 
 def test_nothing_that_is_recorded_holds_a_secret(shop: Shop) -> None:
     shop.change(chaos=Chaos(signature="old_secret"))
-    _, new = rotate_secret(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, force=False)
+    _, new = rotate_secret(shop.world, shop.endpoint.endpoint_id, force=False)
     shop.deliver(shop.plan(), 500)
     kept = json.dumps([dict(record.data) for record in shop.store.records.values()])
     assert "webhook-signature" in kept
@@ -359,7 +358,7 @@ def test_reordering_holds_each_back_by_up_to_three_seconds_the_same_each_time(sh
     shop.change(chaos=Chaos(reorder=True))
     events = [shop.happen() for _ in range(20)]
     for _ in range(2):
-        planned = [plan_deliveries(shop.ports, event)[0] for event in events]
+        planned = [plan_deliveries(shop.world, event)[0] for event in events]
     waits = [(shop.read(each).next_attempt_at or 0) - shop.clock.at_ms for each in planned]
     assert all(0 <= wait < REORDER_MAX_MS for wait in waits)
     assert waits != sorted(waits)
@@ -422,14 +421,14 @@ def test_an_old_secret_and_a_wrong_one_are_not_the_same(shop: Shop) -> None:
     for signature in ("wrong", "old_secret", "valid"):
         shop.change(chaos=Chaos(signature=signature))
         script = Script(500)
-        redeliver(shop.ports, ACCOUNT, delivery_id)
+        redeliver(shop.world, delivery_id)
         shop.attempt(delivery_id, script)
         signatures.add(headers_of(script.post)["webhook-signature"])
     assert len(signatures) == 3
 
 
 def test_an_old_secret_is_the_one_before_the_rotation_even_after_it_has_expired(shop: Shop) -> None:
-    _, new_secret = rotate_secret(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, force=False)
+    _, new_secret = rotate_secret(shop.world, shop.endpoint.endpoint_id, force=False)
     shop.change(chaos=Chaos(signature="old_secret"))
     for _ in range(2):
         script = Script(401)

@@ -31,9 +31,9 @@ from payments_sandbox.services.webhooks.webhook_endpoints import (
     delete_endpoint,
     list_records,
 )
-from tests.calls.payments import ACCOUNT, OTHER_ACCOUNT, authorize
+from tests.calls.payments import OTHER_ACCOUNT, authorize
 from tests.calls.webhooks import URL, Shop
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import make_world, of_account
 from tests.doubles.receivers import Answer, Script, body_of, headers_of, verify
 from tests.doubles.stores import CountingStore
 
@@ -51,10 +51,10 @@ def test_an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(shop: Shop)
     shop.register(events=["payment.captured", "webhook_endpoint.*"])
     shop.register(enabled=False)
     gone, _ = shop.register()
-    delete_endpoint(shop.ports, ACCOUNT, gone.endpoint_id)
-    create_endpoint(shop.ports, OTHER_ACCOUNT, url=URL)
+    delete_endpoint(shop.world, gone.endpoint_id)
+    create_endpoint(of_account(shop.world, OTHER_ACCOUNT), url=URL)
     event = shop.happen()
-    planned = [shop.read(delivery_id) for delivery_id in plan_deliveries(shop.ports, event)]
+    planned = [shop.read(delivery_id) for delivery_id in plan_deliveries(shop.world, event)]
     assert [each.endpoint_id for each in planned] == [shop.endpoint.endpoint_id, payments.endpoint_id]
     for delivery in planned:
         assert (delivery.event_id, delivery.event_type) == (event.id, "payment.authorized")
@@ -63,8 +63,8 @@ def test_an_event_becomes_a_delivery_for_each_endpoint_that_wants_it(shop: Shop)
 
 
 def test_what_is_sent_is_the_payload_and_its_text_is_not_escaped(shop: Shop) -> None:
-    outcome = authorize(shop.ports, "höflich", merchant_reference="Größe 42 – 東京")
-    (delivery_id,) = plan_deliveries(shop.ports, event_of(outcome.entry.record))
+    outcome = authorize(shop.world, "höflich", merchant_reference="Größe 42 – 東京")
+    (delivery_id,) = plan_deliveries(shop.world, event_of(outcome.entry.record))
     body = shop.read(delivery_id).body
     assert json.loads(body) == event_of(outcome.entry.record).payload
     assert "Größe 42 – 東京" in body
@@ -73,29 +73,29 @@ def test_what_is_sent_is_the_payload_and_its_text_is_not_escaped(shop: Shop) -> 
 
 def test_an_event_planned_again_is_the_same_delivery_left_as_it_is(shop: Shop) -> None:
     event = shop.happen()
-    (delivery_id,) = plan_deliveries(shop.ports, event)
+    (delivery_id,) = plan_deliveries(shop.world, event)
     delivered = shop.deliver(delivery_id, 200)
     shop.clock.advance(days=1)
-    assert plan_deliveries(shop.ports, event) == [delivery_id]
-    assert plan_deliveries(shop.ports, event, list_records(shop.ports, ACCOUNT)) == [delivery_id]
+    assert plan_deliveries(shop.world, event) == [delivery_id]
+    assert plan_deliveries(shop.world, event, list_records(shop.world)) == [delivery_id]
     assert shop.read(delivery_id) == delivered
 
 
 def test_endpoints_that_were_read_before_are_not_read_again() -> None:
     store = CountingStore()
-    ports = make_ports(store)
-    create_endpoint(ports, ACCOUNT, url=URL)
-    event = event_of(authorize(ports).entry.record)
-    endpoints = list_records(ports, ACCOUNT)
+    world = make_world(store)
+    create_endpoint(world, url=URL)
+    event = event_of(authorize(world).entry.record)
+    endpoints = list_records(world)
     store.calls.clear()
-    plan_deliveries(ports, event, endpoints)
+    plan_deliveries(world, event, endpoints)
     assert store.calls == ["insert"]
 
 
 def test_a_test_goes_to_one_endpoint_alone_whatever_it_listens_to(shop: Shop) -> None:
     quiet, secret = shop.register(events=["payment.voided"])
-    event = make_test_event(shop.ports, ACCOUNT, quiet.endpoint_id)
-    planned = plan_test(shop.ports, ACCOUNT, quiet.endpoint_id, event)
+    event = make_test_event(shop.world, quiet.endpoint_id)
+    planned = plan_test(shop.world, quiet.endpoint_id, event)
     assert (planned.endpoint_id, planned.event_type) == (quiet.endpoint_id, "webhook_endpoint.tested")
     script = Script()
     delivered = shop.attempt(planned.delivery_id, script)
@@ -106,12 +106,12 @@ def test_a_test_goes_to_one_endpoint_alone_whatever_it_listens_to(shop: Shop) ->
 
 
 def test_a_disabled_or_unknown_endpoint_is_not_tested(shop: Shop) -> None:
-    event = make_test_event(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+    event = make_test_event(shop.world, shop.endpoint.endpoint_id)
     with pytest.raises(WebhookEndpointNotFound):
-        plan_test(shop.ports, OTHER_ACCOUNT, shop.endpoint.endpoint_id, event)
+        plan_test(of_account(shop.world, OTHER_ACCOUNT), shop.endpoint.endpoint_id, event)
     shop.change(enabled=False)
     with pytest.raises(WebhookEndpointDisabled):
-        plan_test(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, event)
+        plan_test(shop.world, shop.endpoint.endpoint_id, event)
 
 
 # --- disabling and deleting ------------------------------------------------------------------------------------------
@@ -119,11 +119,11 @@ def test_a_disabled_or_unknown_endpoint_is_not_tested(shop: Shop) -> None:
 
 def test_deleting_an_endpoint_cancels_what_is_pending_for_it_and_nothing_else(shop: Shop) -> None:
     other, _ = shop.register(url="https://other.example/")
-    retried, delivered, fresh = (plan_deliveries(shop.ports, shop.happen()) for _ in range(3))
+    retried, delivered, fresh = (plan_deliveries(shop.world, shop.happen()) for _ in range(3))
     shop.deliver(retried[0], 500)
     shop.deliver(delivered[0], 200)
-    delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
-    cancel_deliveries(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+    delete_endpoint(shop.world, shop.endpoint.endpoint_id)
+    cancel_deliveries(shop.world, shop.endpoint.endpoint_id)
     states = {pair[0]: [shop.read(each).state for each in pair] for pair in (retried, delivered, fresh)}
     assert states == {
         retried[0]: ["cancelled", "pending"],
@@ -140,7 +140,7 @@ def test_deleting_an_endpoint_cancels_what_is_pending_for_it_and_nothing_else(sh
 
 def test_what_was_planned_while_its_endpoint_went_is_cancelled_when_it_is_due(shop: Shop) -> None:
     delivery_id = shop.plan()
-    delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+    delete_endpoint(shop.world, shop.endpoint.endpoint_id)
     script = Script()
     cancelled = shop.attempt(delivery_id, script)
     assert cancelled is not None
@@ -153,8 +153,8 @@ def test_a_long_backlog_is_cancelled_a_thousand_at_a_time_and_the_rest_when_due(
     for _ in range(5):
         shop.clock.advance(ms=1)
         planned.append(shop.plan())
-    delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
-    cancel_deliveries(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, at_once=3)
+    delete_endpoint(shop.world, shop.endpoint.endpoint_id)
+    cancel_deliveries(shop.world, shop.endpoint.endpoint_id, at_once=3)
     states = [shop.read(each).state for each in planned]
     assert states == ["pending", "pending", "cancelled", "cancelled", "cancelled"]
     assert [shop.deliver(each, 200).state for each in planned[:2]] == ["cancelled", "cancelled"]
@@ -164,7 +164,7 @@ def test_a_disabled_endpoint_is_sent_nothing_and_what_falls_due_meanwhile_is_can
     due_now, due_later = shop.plan(), shop.plan()
     shop.deliver(due_later, 500)
     shop.change(enabled=False)
-    assert plan_deliveries(shop.ports, shop.happen()) == []
+    assert plan_deliveries(shop.world, shop.happen()) == []
     assert shop.deliver(due_now, 200).state == "cancelled"
     # Enabled again in time, what is not yet due is delivered after all.
     shop.change(enabled=True)
@@ -192,8 +192,8 @@ def test_an_attempt_under_way_when_its_endpoint_is_deleted_is_recorded(
     delivery_id = shop.plan()
 
     def delete() -> None:
-        delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
-        cancel_deliveries(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+        delete_endpoint(shop.world, shop.endpoint.endpoint_id)
+        cancel_deliveries(shop.world, shop.endpoint.endpoint_id)
 
     delivery = while_sending(shop, delivery_id, delete, answer)
     assert delivery is not None
@@ -230,7 +230,7 @@ def test_a_redelivery_has_the_whole_schedule_before_it_and_its_past_behind_it(
     shop.clock.advance(days=1)
     # Or it would be disabled after five days of this.
     shop.change(enabled=True)
-    again = redeliver(shop.ports, ACCOUNT, delivery_id)
+    again = redeliver(shop.world, delivery_id)
     assert (again.state, again.attempt_count, again.next_attempt_at) == ("pending", 0, shop.clock.at_ms)
     assert list(again.attempts) == list(before.attempts)
     script = Script(500)
@@ -244,7 +244,7 @@ def test_a_redelivery_has_the_whole_schedule_before_it_and_its_past_behind_it(
 def test_the_latest_twenty_attempts_are_kept(shop: Shop) -> None:
     delivery_id = shop.plan()
     for number in range(ATTEMPTS_KEPT + 3):
-        redeliver(shop.ports, ACCOUNT, delivery_id)
+        redeliver(shop.world, delivery_id)
         shop.deliver(delivery_id, 500 + number)
     statuses = [attempt.reply.status for attempt in shop.read(delivery_id).attempts]
     assert statuses == [500 + number for number in range(3, ATTEMPTS_KEPT + 3)]
@@ -253,20 +253,20 @@ def test_the_latest_twenty_attempts_are_kept(shop: Shop) -> None:
 def test_there_has_to_be_somewhere_to_redeliver_to(shop: Shop) -> None:
     delivery_id = shop.plan()
     with pytest.raises(WebhookDeliveryNotFound):
-        redeliver(shop.ports, OTHER_ACCOUNT, delivery_id)
+        redeliver(of_account(shop.world, OTHER_ACCOUNT), delivery_id)
     with pytest.raises(WebhookDeliveryNotFound):
-        redeliver(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+        redeliver(shop.world, shop.endpoint.endpoint_id)
     shop.change(enabled=False)
     with pytest.raises(WebhookEndpointDisabled):
-        redeliver(shop.ports, ACCOUNT, delivery_id)
-    delete_endpoint(shop.ports, ACCOUNT, shop.endpoint.endpoint_id)
+        redeliver(shop.world, delivery_id)
+    delete_endpoint(shop.world, shop.endpoint.endpoint_id)
     with pytest.raises(WebhookEndpointNotFound):
-        redeliver(shop.ports, ACCOUNT, delivery_id)
+        redeliver(shop.world, delivery_id)
 
 
 def test_a_redelivery_during_an_attempt_is_done_by_it_or_tried_again(shop: Shop) -> None:
     delivery_id = shop.plan()
-    again = lambda: redeliver(shop.ports, ACCOUNT, delivery_id)  # noqa: E731
+    again = lambda: redeliver(shop.world, delivery_id)  # noqa: E731
     delivery = while_sending(shop, delivery_id, again, 500)
     assert delivery is not None
     assert (delivery.state, delivery.attempt_count) == ("pending", 1)
@@ -297,15 +297,15 @@ def test_all_that_failed_or_was_cancelled_since_then_is_redelivered(shop: Shop) 
     shop.deliver(pending, 500)
     elsewhere, _ = shop.register(url="https://other.example/")
 
-    count = redeliver_failures(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, since_ms=since)
+    count = redeliver_failures(shop.world, shop.endpoint.endpoint_id, since_ms=since)
     assert count == 2
     for delivery_id in (failed, cancelled):
         delivery = shop.read(delivery_id)
         assert (delivery.state, delivery.next_attempt_at) == ("pending", shop.clock.at_ms)
     assert [shop.read(each).state for each in (before, delivered)] == ["failed", "succeeded"]
     assert shop.read(pending).attempt_count == 1
-    assert redeliver_failures(shop.ports, ACCOUNT, elsewhere.endpoint_id, since_ms=0) == 0
-    assert redeliver_failures(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, since_ms=0) == 1
+    assert redeliver_failures(shop.world, elsewhere.endpoint_id, since_ms=0) == 0
+    assert redeliver_failures(shop.world, shop.endpoint.endpoint_id, since_ms=0) == 1
 
 
 def test_many_failures_are_redelivered_in_portions(shop: Shop) -> None:
@@ -319,7 +319,7 @@ def test_many_failures_are_redelivered_in_portions(shop: Shop) -> None:
     shop.change(enabled=True)
 
     def redelivered(limit: int) -> int:
-        return redeliver_failures(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, since_ms=0, limit=limit)
+        return redeliver_failures(shop.world, shop.endpoint.endpoint_id, since_ms=0, limit=limit)
 
     assert redelivered(120) == 120
     assert redelivered(1_000) == 130
@@ -329,10 +329,10 @@ def test_many_failures_are_redelivered_in_portions(shop: Shop) -> None:
 
 def test_failures_of_an_endpoint_that_is_not_there_or_disabled_are_not_redelivered(shop: Shop) -> None:
     with pytest.raises(WebhookEndpointNotFound):
-        redeliver_failures(shop.ports, OTHER_ACCOUNT, shop.endpoint.endpoint_id, since_ms=0)
+        redeliver_failures(of_account(shop.world, OTHER_ACCOUNT), shop.endpoint.endpoint_id, since_ms=0)
     shop.change(enabled=False)
     with pytest.raises(WebhookEndpointDisabled):
-        redeliver_failures(shop.ports, ACCOUNT, shop.endpoint.endpoint_id, since_ms=0)
+        redeliver_failures(shop.world, shop.endpoint.endpoint_id, since_ms=0)
 
 
 # --- listing ---------------------------------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def test_deliveries_are_listed_by_endpoint_event_and_state_in_pages_of_any_size(
     for number in range(6):
         shop.clock.advance(ms=1)
         events.append(shop.happen())
-        first, _ = plan_deliveries(shop.ports, events[-1])
+        first, _ = plan_deliveries(shop.world, events[-1])
         if number % 2:
             shop.deliver(first, 200)
 
@@ -352,7 +352,7 @@ def test_deliveries_are_listed_by_endpoint_event_and_state_in_pages_of_any_size(
         found: list[Delivery] = []
         cursor: str | None = None
         while True:
-            page = list_deliveries(shop.ports, ACCOUNT, limit=limit, cursor=cursor, **wanted)
+            page = list_deliveries(shop.world, limit=limit, cursor=cursor, **wanted)
             assert len(page.items) <= limit
             found += page.items
             cursor = page.next_cursor
@@ -377,19 +377,21 @@ def test_deliveries_are_listed_by_endpoint_event_and_state_in_pages_of_any_size(
         wanted = {"endpoint_id": shop.endpoint.endpoint_id, "state": "succeeded", "event_id": events[1].id}
         assert len(listed(limit, **wanted)) == 1
     with pytest.raises(InvalidRequest):
-        list_deliveries(shop.ports, ACCOUNT, limit=1, cursor="bm9wZQ")
+        list_deliveries(shop.world, limit=1, cursor="bm9wZQ")
 
 
 def test_another_accounts_deliveries_are_not_there(shop: Shop) -> None:
-    create_endpoint(shop.ports, OTHER_ACCOUNT, url=URL)
-    (theirs,) = plan_deliveries(shop.ports, shop.happen(OTHER_ACCOUNT))
+    create_endpoint(of_account(shop.world, OTHER_ACCOUNT), url=URL)
+    (theirs,) = plan_deliveries(of_account(shop.world, OTHER_ACCOUNT), shop.happen(OTHER_ACCOUNT))
     mine = shop.plan()
     with pytest.raises(WebhookDeliveryNotFound):
-        get_delivery(shop.ports, ACCOUNT, theirs)
-    page = list_deliveries(shop.ports, ACCOUNT, limit=100, cursor=None)
+        get_delivery(shop.world, theirs)
+    page = list_deliveries(shop.world, limit=100, cursor=None)
     assert [each.delivery_id for each in page.items] == [mine]
-    page = list_deliveries(shop.ports, ACCOUNT, limit=100, cursor=None, event_id=shop.read(mine).event_id)
+    page = list_deliveries(shop.world, limit=100, cursor=None, event_id=shop.read(mine).event_id)
     assert len(page.items) == 1
     my_endpoint = shop.endpoint.endpoint_id
-    page = list_deliveries(shop.ports, OTHER_ACCOUNT, limit=100, cursor=None, endpoint_id=my_endpoint)
+    page = list_deliveries(
+        of_account(shop.world, OTHER_ACCOUNT), limit=100, cursor=None, endpoint_id=my_endpoint
+    )
     assert page.items == []

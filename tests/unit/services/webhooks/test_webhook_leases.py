@@ -16,9 +16,9 @@ from payments_sandbox.services.webhooks.webhook_attempts import LEASE_MS, attemp
 from payments_sandbox.services.webhooks.webhook_deliveries import plan_deliveries
 from payments_sandbox.services.webhooks.webhook_delivery_records import KIND, Delivery, delivery_of
 from payments_sandbox.services.webhooks.webhook_endpoints import create_endpoint, get_endpoint
-from tests.calls.payments import ACCOUNT, authorize, capture, id_of
+from tests.calls.payments import authorize, capture, id_of
 from tests.calls.webhooks import URL, Shop
-from tests.doubles.ports import make_ports
+from tests.doubles.ports import ACCOUNT, make_world, with_store
 from tests.doubles.receivers import Answer, Script, hang, reply
 from tests.doubles.stores import CountingStore, RacingStore
 from tests.virtual_time.event_loop import run_virtually
@@ -45,8 +45,8 @@ def test_of_two_processes_that_see_a_delivery_due_one_attempts_it(shop: Shop) ->
         shop.store.commit([], [Update(leased)])
 
     racing.first = overtake
-    ports = replace(shop.ports, store=racing)
-    assert asyncio.run(attempt_delivery(ports, script, delivery_id)) is None
+    world = with_store(shop.world, racing)
+    assert asyncio.run(attempt_delivery(world.infrastructure, script, delivery_id)) is None
     assert script.posts == []
 
 
@@ -55,7 +55,7 @@ def test_an_attempt_under_way_is_nobody_elses_until_its_lease_ends(shop: Shop) -
     other = Script()
 
     async def try_it() -> None:
-        assert await attempt_delivery(shop.ports, other, delivery_id) is None
+        assert await attempt_delivery(shop.world.infrastructure, other, delivery_id) is None
 
     class Receiver(Script):
         async def send(self, post: Post) -> ReceiverResponse:
@@ -101,11 +101,16 @@ def test_a_short_lease_is_renewed_for_as_long_as_the_attempt_lasts(shop: Shop) -
             async def send(self, post: Post) -> ReceiverResponse:
                 return await slow(post)
 
-        ours = asyncio.create_task(attempt_delivery(shop.ports, Slow(), delivery_id, lease_ms=6_000))
+        ours = asyncio.create_task(
+            attempt_delivery(shop.world.infrastructure, Slow(), delivery_id, lease_ms=6_000)
+        )
         while not ours.done():
             await asyncio.sleep(0.5)
             if not ours.done():
-                assert await attempt_delivery(shop.ports, other, delivery_id, lease_ms=6_000) is None
+                assert (
+                    await attempt_delivery(shop.world.infrastructure, other, delivery_id, lease_ms=6_000)
+                    is None
+                )
         return await ours
 
     delivery = run_virtually(attempt(), shop.clock)
@@ -131,8 +136,10 @@ def test_what_a_process_was_attempting_is_due_soon_after_a_kill_and_at_once_afte
     store = ShakyStore(shop.store)
 
     async def end() -> None:
-        ports = replace(shop.ports, store=store)
-        attempt = asyncio.create_task(attempt_delivery(ports, Hanging(), delivery_id, lease_ms=6_000))
+        world = with_store(shop.world, store)
+        attempt = asyncio.create_task(
+            attempt_delivery(world.infrastructure, Hanging(), delivery_id, lease_ms=6_000)
+        )
         await asyncio.sleep(10)
         # Whoever is killed writes nothing any more.
         store.down = killed
@@ -140,7 +147,7 @@ def test_what_a_process_was_attempting_is_due_soon_after_a_kill_and_at_once_afte
         (done,) = await asyncio.gather(attempt, return_exceptions=True)
         assert isinstance(done, asyncio.CancelledError)
         if killed:
-            assert await attempt_delivery(shop.ports, Script(), delivery_id) is None
+            assert await attempt_delivery(shop.world.infrastructure, Script(), delivery_id) is None
             await asyncio.sleep(6)
 
     run_virtually(end(), shop.clock)
@@ -150,7 +157,7 @@ def test_what_a_process_was_attempting_is_due_soon_after_a_kill_and_at_once_afte
 def test_a_lease_survives_an_outage_of_the_ledger(shop: Shop) -> None:
     delivery_id = shop.plan()
     store = ShakyStore(shop.store)
-    ports = replace(shop.ports, store=store)
+    world = with_store(shop.world, store)
 
     async def attempt() -> Delivery | None:
         class Slow(Script):
@@ -160,7 +167,9 @@ def test_a_lease_survives_an_outage_of_the_ledger(shop: Shop) -> None:
                 await asyncio.sleep(4)
                 return reply()
 
-        attempt = asyncio.create_task(attempt_delivery(ports, Slow(), delivery_id, lease_ms=6_000))
+        attempt = asyncio.create_task(
+            attempt_delivery(world.infrastructure, Slow(), delivery_id, lease_ms=6_000)
+        )
         await asyncio.sleep(1)
         store.down = True
         return await attempt
@@ -194,7 +203,7 @@ def test_of_two_attempts_of_which_one_outlived_its_lease_a_success_counts(
         async def send(self, post: Post) -> ReceiverResponse:
             # The process is stopped; meanwhile another one takes over.
             shop.clock.advance(ms=LEASE_MS)
-            assert await attempt_delivery(shop.ports, Script(theirs), delivery_id) is not None
+            assert await attempt_delivery(shop.world.infrastructure, Script(theirs), delivery_id) is not None
             return await super().send(post)
 
     delivery = shop.attempt(delivery_id, Frozen(ours))
@@ -206,14 +215,14 @@ def test_of_two_attempts_of_which_one_outlived_its_lease_a_success_counts(
 def test_an_outcome_that_was_overtaken_is_recorded_on_what_the_other_left(shop: Shop) -> None:
     delivery_id = shop.plan()
     racing = RacingStore(shop.store)
-    ports = replace(shop.ports, store=racing)
+    world = with_store(shop.world, racing)
 
     class Racing(Script):
         async def send(self, post: Post) -> ReceiverResponse:
             racing.lose = 3
             return await super().send(post)
 
-    delivery = asyncio.run(attempt_delivery(ports, Racing(500), delivery_id))
+    delivery = asyncio.run(attempt_delivery(world.infrastructure, Racing(500), delivery_id))
     assert delivery is not None
     assert delivery == shop.read(delivery_id)
     assert delivery.attempt_count == 1
@@ -221,20 +230,20 @@ def test_an_outcome_that_was_overtaken_is_recorded_on_what_the_other_left(shop: 
 
 def test_a_failing_endpoint_is_noted_once_and_a_healthy_one_costs_no_write() -> None:
     store = CountingStore()
-    ports = make_ports(store)
-    endpoint, _ = create_endpoint(ports, ACCOUNT, url=URL)
+    world = make_world(store)
+    endpoint, _ = create_endpoint(world, url=URL)
 
     def calls(answer: Answer, key: str) -> list[str]:
-        (delivery_id,) = plan_deliveries(ports, event_of(authorize(ports, key).entry.record))
+        (delivery_id,) = plan_deliveries(world, event_of(authorize(world, key).entry.record))
         store.calls.clear()
-        asyncio.run(attempt_delivery(ports, Script(answer), delivery_id))
+        asyncio.run(attempt_delivery(world.infrastructure, Script(answer), delivery_id))
         return [call for call in store.calls if call == "commit"]
 
     assert calls(200, "a") == ["commit"] * 2  # the lease, the outcome
     assert calls(500, "b") == ["commit"] * 3
     assert calls(500, "c") == ["commit"] * 2
     assert calls(200, "d") == ["commit"] * 3
-    assert get_endpoint(ports, ACCOUNT, endpoint.endpoint_id).failing_since is None
+    assert get_endpoint(world, endpoint.endpoint_id).failing_since is None
 
 
 def test_a_delivery_is_in_the_due_index_until_it_is_settled(shop: Shop) -> None:
@@ -254,8 +263,8 @@ def test_a_delivery_is_in_the_due_index_until_it_is_settled(shop: Shop) -> None:
 
 
 def test_a_captures_delivery_is_of_the_capture(shop: Shop) -> None:
-    outcome = capture(shop.ports, id_of(authorize(shop.ports)))
-    (delivery_id,) = plan_deliveries(shop.ports, event_of(outcome.entry.record))
+    outcome = capture(shop.world, id_of(authorize(shop.world)))
+    (delivery_id,) = plan_deliveries(shop.world, event_of(outcome.entry.record))
     delivery = shop.deliver(delivery_id, 200)
     assert delivery.event_type == "payment.captured"
     assert delivery.event_id == "evt_" + id_of(outcome)
