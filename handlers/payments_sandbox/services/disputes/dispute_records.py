@@ -15,9 +15,6 @@ from payments_sandbox.services.ports import Ports, Record
 
 KIND: Final = "dispute"
 
-CHANGE_KINDS: Final = ("dispute_opened", "dispute_updated", "dispute_escalated", "dispute_closed")
-"""The kinds of records of changes: the types of their events, with an underscore."""
-
 
 class DisputeData(TypedDict):
     """`Record.data` of a dispute.
