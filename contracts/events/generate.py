@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import yaml
 
-from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS, EntryKind, EventType
+from payments_sandbox.domain.webhooks import TEST_EVENT_TYPE
 from payments_sandbox.settings import contract_path
 
 Json = dict[str, Any]
@@ -22,56 +23,11 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 COMPONENT: Final = "#/components/schemas/"
 DEFINITION: Final = "#/$defs/"
 
-DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "payment.authorized": "An issuer has approved an authorization: the amount is held.",
-    "payment.authorization_declined": "An issuer has declined an authorization: nothing is held.",
-    "payment.captured": "All or part of what was held has been taken.",
-    "payment.capture_declined": "A capture was declined: what is held is still held.",
-    "payment.refunded": "All or part of what was taken has been given back.",
-    "payment.refund_declined": "A refund was declined: nothing was given back.",
-    "payment.voided": "What was still held has been given back.",
-    "payment.incremented": "More is held than before.",
-    "payment.increment_declined": "An increment was declined: no more is held than before.",
-    "payment.expired": "An authorization's time is over: what was still held has been given back.",
-    "settlement.completed": "What was owed for a set of captures and refunds, less fees, has been paid out.",
-    "payment.refund_initiated": "A refund is on its way; whether it arrives is told later.",
-    "payment.refund_succeeded": "A refund that was on its way has arrived.",
-    "payment.refund_failed": "The cardholder's bank has returned a refund: the money is back.",
-    "payment.chargeback_created": "A dispute has taken captured money back to the cardholder.",
-    "payment.chargeback_reversed": "A dispute was won: the money is back.",
-    "dispute.opened": "A cardholder disputes a payment, or the cardholder's bank asks about it.",
-    "dispute.updated": "Evidence was saved or submitted.",
-    "dispute.escalated": "An inquiry has become a dispute.",
-    "dispute.closed": "A dispute was won or lost, or an inquiry is over.",
-    "early_fraud_warning.created": "An issuer has reported a payment as fraud; nobody disputes it yet.",
-    "early_fraud_warning.closed": "Nothing is left of a payment that a fraud report could still lead to a dispute of.",
-    "webhook_endpoint.disabled": "Nothing is sent to an endpoint any more, as it is gone or has failed for five days.",
-    "webhook_endpoint.tested": "A test or a probe of one endpoint; nothing has happened.",
-}
-
-COMPONENTS: Final[Mapping[str, str]] = {
-    "endpoint_disabled": "EndpointDisabled",
-    "settlement_completed": "Settlement",
-    "refund_initiated": "Refund",
-    "refund_success": "Refund",
-    "refund_failure": "RefundFailure",
-    "chargeback_reversal": "ChargebackReversal",
-    "dispute_opened": "Dispute",
-    "dispute_updated": "Dispute",
-    "dispute_escalated": "Dispute",
-    "dispute_closed": "Dispute",
-    "early_fraud_warning_created": "EarlyFraudWarning",
-    "early_fraud_warning_closed": "EarlyFraudWarning",
-}
-"""Kind of a record to the component that its payload is; of all others it is the kind itself, with a capital."""
-
-OUTCOMES: Final[Mapping[str, str]] = {"authorization": "authorized", "refund_initiated": "pending"}
-"""Kind of an entry to the status of one that is not declined; of all others `succeeded`."""
+TEST_DESCRIPTION: Final = "A test or a probe of one endpoint; nothing has happened."
 
 _OPEN: Final = ("warning_needs_response", "warning_under_review", "needs_response", "under_review")
 
 NARROWED: Final[Mapping[str, Json]] = {
-    "endpoint_disabled": {},
     "settlement_completed": {"status": {"const": "completed"}, "payout": {"type": "object"}},
     "dispute_opened": {
         "status": {"enum": ["warning_needs_response", "needs_response"]},
@@ -83,7 +39,7 @@ NARROWED: Final[Mapping[str, Json]] = {
     "early_fraud_warning_created": {"actionable": {"const": True}},
     "early_fraud_warning_closed": {"actionable": {"const": False}},
 }
-"""Kind of a record whose payload is no transaction to what the type says about it, beyond what the component does."""
+"""Kind of an entry whose event holds no transaction to what the type says about it, beyond what the component does."""
 
 _NOT_JSON_SCHEMA: Final = frozenset(
     {"nullable", "discriminator", "example", "examples", "xml", "externalDocs"}
@@ -94,11 +50,15 @@ def event_schemas(contract: Mapping[str, Any]) -> dict[str, Json]:
     """The schema of each event type."""
     components = contract["components"]["schemas"]
     schemas = {}
-    for (kind, declined), event_type in EVENT_TYPES.items():
-        component = COMPONENTS.get(kind, kind.capitalize())
-        narrowed = NARROWED[kind] if kind in NARROWED else _outcome(kind, declined)
-        schemas[event_type] = _schema(components, event_type, component, narrowed)
-    schemas[TEST_EVENT_TYPE] = _schema(components, TEST_EVENT_TYPE, "EndpointTested", {})
+    for kind in ENTRY_KINDS.values():
+        schemas[kind.event.name] = _schema(components, kind.event, kind.schema, _narrowed(kind))
+        if kind.declined_event is not None:
+            declined = _outcome("declined", declined=True)
+            schemas[kind.declined_event.name] = _schema(
+                components, kind.declined_event, kind.schema, declined
+            )
+    test_event = EventType(TEST_EVENT_TYPE, TEST_DESCRIPTION)
+    schemas[TEST_EVENT_TYPE] = _schema(components, test_event, "EndpointTested", {})
     return schemas
 
 
@@ -117,25 +77,30 @@ def main() -> None:
         (DIRECTORY / f"{event_type}.json").write_text(text_of(schema), "utf-8")
 
 
-def _outcome(kind: str, declined: bool) -> Json:
-    """What the type says about its transaction, beyond what the component does."""
-    status = "declined" if declined else OUTCOMES.get(kind, "succeeded")
+def _narrowed(kind: EntryKind) -> Json:
+    """What the type of an entry that was not declined says about it, beyond what the component does."""
+    if kind.status is None:
+        return NARROWED.get(kind.name, {})
+    return _outcome(kind.status, declined=False)
+
+
+def _outcome(status: str, *, declined: bool) -> Json:
     return {"status": {"const": status}, "decline": {"type": "object" if declined else "null"}}
 
 
-def _schema(components: Mapping[str, Json], event_type: str, component: str, narrowed: Json) -> Json:
+def _schema(components: Mapping[str, Json], event: EventType, component: str, narrowed: Json) -> Json:
     data: Json = {"$ref": DEFINITION + component}
     if narrowed:
         data["properties"] = narrowed
     whole: Json = {
         "$schema": DRAFT,
-        "$id": f"urn:payments-sandbox:event:{event_type}",
-        "title": event_type,
-        "description": DESCRIPTIONS[event_type],
+        "$id": f"urn:payments-sandbox:event:{event.name}",
+        "title": event.name,
+        "description": event.description,
         "type": "object",
         "required": ["type", "timestamp", "data"],
         "properties": {
-            "type": {"const": event_type},
+            "type": {"const": event.name},
             "timestamp": {"$ref": DEFINITION + "Timestamp"},
             "data": data,
         },

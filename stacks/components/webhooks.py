@@ -14,31 +14,8 @@ import pulumi_aws as aws
 
 from stacks.components.function import FunctionArgs, FunctionDefaults, SandboxFunction
 from stacks.components.ledger import Ledger
+from stacks.event_kinds import EVENT_KINDS
 from stacks.permissions import Statement, role_policy, trust_policy
-
-EVENT_KINDS = (
-    "authorization",
-    "capture",
-    "chargeback",
-    "chargeback_reversal",
-    "dispute_closed",
-    "dispute_escalated",
-    "dispute_opened",
-    "dispute_updated",
-    "early_fraud_warning_closed",
-    "early_fraud_warning_created",
-    "endpoint_disabled",
-    "expiry",
-    "increment",
-    "refund",
-    "refund_failure",
-    "refund_initiated",
-    "refund_success",
-    "settlement_completed",
-    "void",
-)
-"""The kinds of records that are events, and so are all that the relay is woken for; the program of the functions knows
-them as `EVENT_KINDS` too, which a test compares."""
 
 RELAY_TIMEOUT_S = 60
 RELAY_BATCH = 100

@@ -141,12 +141,6 @@ def test_the_committed_schemas_are_those_that_the_contract_makes() -> None:
     assert committed == made
 
 
-def test_there_is_a_schema_for_every_type_that_the_contract_and_the_code_know() -> None:
-    contract_types = CONTRACT["components"]["schemas"]["EventType"]["enum"]
-    assert contract_types == list(EVENT_TYPES.values())
-    assert {file.stem for file in DIRECTORY.glob("*.json")} == set(TYPES)
-
-
 @each_case("event_type", TYPES)
 def test_a_schema_is_of_the_draft_and_stands_alone(event_type: str) -> None:
     schema = SCHEMAS[event_type]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.money import EXPONENTS
 
 BASIS: Final = 10_000
@@ -40,11 +41,6 @@ SCHEDULE: Final[Mapping[str, Rate]] = {
 }
 """Brand to what its payments cost."""
 
-_PERCENTAGE_KINDS: Final = frozenset({"capture"})
-_FIXED_KINDS: Final = frozenset({"capture", "refund"})
-_DISPUTE_FEES: Final = {"chargeback": 1, "chargeback_reversal": -1}
-"""How often an entry of this kind costs the dispute fee."""
-
 _SCALE: Final = {0: 1, 2: 1, 3: 10, 4: 100}
 """Decimals of a currency to how many of its minor units one of `Rate.fixed` is. A yen is worth about a cent, and so is a
 hundredth of a dinar: with none, or with two decimals, the number itself is of the right size."""
@@ -65,11 +61,10 @@ def fixed_fee(brand: str, currency: str) -> int:
 
 def fee_of(kind: str, brand: str, gross: int, currency: str) -> int:
     """The fee of an entry, in minor units. gross: what it moved; a capture's is positive."""
-    if kind in _DISPUTE_FEES:
-        return _DISPUTE_FEES[kind] * dispute_fee(currency)
-    fee = 0
-    if kind in _PERCENTAGE_KINDS:
+    row = ENTRY_KINDS[kind]
+    fee = row.dispute_fee_count * dispute_fee(currency)
+    if row.costs_percentage:
         fee += (gross * SCHEDULE[brand].basis_points + BASIS // 2) // BASIS
-    if kind in _FIXED_KINDS:
+    if row.costs_fixed_part:
         fee += fixed_fee(brand, currency)
     return fee

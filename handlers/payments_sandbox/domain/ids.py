@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, NewType
 
 from payments_sandbox.domain.cards import luhn_digit
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.timestamps import HOUR_MS, day_of
 
 TransactionId = NewType("TransactionId", str)
@@ -18,18 +19,8 @@ CardId = NewType("CardId", str)
 AccountId = NewType("AccountId", str)
 KeyId = NewType("KeyId", str)
 
-PREFIXES: Final = {
-    "authorization": "auth_",
-    "capture": "cap_",
-    "refund": "ref_",
-    "void": "void_",
-    "increment": "inc_",
-    "expiry": "exp_",
-    "chargeback": "chb_",
-    "chargeback_reversal": "chr_",
-    "refund_failure": "rff_",
-}
-"""The kind of an entry to the prefix of its id."""
+PREFIXES: Final = {kind.name: kind.id_prefix for kind in ENTRY_KINDS.values() if kind.id_prefix is not None}
+"""Kind of a transaction to the prefix of its id."""
 
 OBJECT_PREFIXES: Final = {
     "dispute": "dsp_",

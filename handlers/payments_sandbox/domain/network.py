@@ -8,6 +8,8 @@ the choice is the sandbox's own.
 from dataclasses import dataclass
 from typing import Final
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
+
 APPROVED: Final = "00"
 
 RESPONSE_CODES: Final[dict[str, tuple[str, str]]] = {
@@ -91,20 +93,9 @@ DECLINE_CODES: Final[dict[str, tuple[str, str]]] = {
 """Decline code to the response code that it is sent with, and its message for people."""
 
 MESSAGE_TYPES: Final = {
-    "authorization": "0100",
-    "increment": "0100",
-    "capture": "0220",
-    "refund": "0200",
-    "void": "0400",
-    "expiry": "0420",
-    "chargeback": "0422",
-    "chargeback_reversal": "0220",
-    "refund_failure": "0420",
+    kind.name: kind.message_type for kind in ENTRY_KINDS.values() if kind.message_type is not None
 }
-"""Kind of entry to the ISO 8583 message type that asks for it.
-
-A chargeback is the issuer's advice in the class of reversals; what undoes it is the acquirer's presentment anew. Networks
-carry both in clearing files rather than in messages, so these are the sandbox's reading of ISO 8583."""
+"""Kind of a transaction to the ISO 8583 message type that asks for it."""
 
 AVS_RESULTS: Final = {
     "Y": "street and postal code match",

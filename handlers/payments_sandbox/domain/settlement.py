@@ -10,9 +10,10 @@ does it.
 from dataclasses import dataclass
 from typing import Final
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS
 
-SETTLED_KINDS: Final = frozenset({"capture", "refund", "refund_failure", "chargeback", "chargeback_reversal"})
+SETTLED_KINDS: Final = frozenset(kind.name for kind in ENTRY_KINDS.values() if kind.is_settled)
 """The kinds of entries that move what the acquirer owes the merchant, and so are settled unless they were declined."""
 
 FEE_ADJUSTMENT: Final = "fee_adjustment"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 
 SECRET_PREFIX: Final = "whsec_"
@@ -57,37 +58,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE_MS: Final = timedelta(milliseconds=1)
 
 EVENT_TYPES: Final = {
-    ("authorization", False): "payment.authorized",
-    ("authorization", True): "payment.authorization_declined",
-    ("capture", False): "payment.captured",
-    ("capture", True): "payment.capture_declined",
-    ("refund", False): "payment.refunded",
-    ("refund", True): "payment.refund_declined",
-    ("void", False): "payment.voided",
-    ("increment", False): "payment.incremented",
-    ("increment", True): "payment.increment_declined",
-    ("expiry", False): "payment.expired",
-    ("settlement_completed", False): "settlement.completed",
-    ("refund_initiated", False): "payment.refund_initiated",
-    ("refund_success", False): "payment.refund_succeeded",
-    ("refund_failure", False): "payment.refund_failed",
-    ("chargeback", False): "payment.chargeback_created",
-    ("chargeback_reversal", False): "payment.chargeback_reversed",
-    ("dispute_opened", False): "dispute.opened",
-    ("dispute_updated", False): "dispute.updated",
-    ("dispute_escalated", False): "dispute.escalated",
-    ("dispute_closed", False): "dispute.closed",
-    ("early_fraud_warning_created", False): "early_fraud_warning.created",
-    ("early_fraud_warning_closed", False): "early_fraud_warning.closed",
-    ("endpoint_disabled", False): "webhook_endpoint.disabled",
+    (kind.name, declined): event.name
+    for kind in ENTRY_KINDS.values()
+    for declined, event in ((False, kind.event), (True, kind.declined_event))
+    if event is not None
 }
-"""Kind of an entry, and whether it was declined, to the type of its event.
-
-`refund_initiated` is what a refund that is pending at first tells of, and the kind of no record."""
+"""Kind of an entry, and whether it was declined, to the type of its event."""
 
 TEST_EVENT_TYPE: Final = "webhook_endpoint.tested"
 
-EVENT_KINDS: Final = frozenset(kind for kind, _ in EVENT_TYPES)
+EVENT_KINDS: Final = frozenset(ENTRY_KINDS)
 
 
 @dataclass(frozen=True, slots=True)

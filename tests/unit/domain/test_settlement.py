@@ -78,7 +78,7 @@ def test_a_cutoff_is_written_as_a_time_of_day() -> None:
         ("capture", "unknown", 10_0000, "CLF", 2900 + 3000),
         ("refund", "visa", -10_00, "EUR", 25),
         ("refund", "jcb", -1, "KWD", 300),
-        ("something_else", "visa", -10_00, "EUR", 0),
+        ("void", "visa", 0, "EUR", 0),
     ],
 )
 def test_a_fee_is_a_percentage_of_a_capture_and_a_fixed_part(

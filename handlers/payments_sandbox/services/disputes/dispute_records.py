@@ -16,9 +16,6 @@ from payments_sandbox.services.world import World
 
 KIND: Final = "dispute"
 
-CHANGE_KINDS: Final = ("dispute_opened", "dispute_updated", "dispute_escalated", "dispute_closed")
-"""The kinds of records of changes: the types of their events, with an underscore."""
-
 
 class DisputeData(TypedDict):
     """`Record.data` of a dispute.

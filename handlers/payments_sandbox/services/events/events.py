@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.errors import EventNotFound
 from payments_sandbox.domain.refund_courses import PENDING, REFUND_COURSES
 from payments_sandbox.domain.timestamps import DAY_MS, format_timestamp
@@ -23,7 +24,6 @@ from payments_sandbox.services.ledger.listings import ListingPage, walk
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.payments import refund_outcomes
 from payments_sandbox.services.ports import Index, Record
-from payments_sandbox.services.settlement import settlement_records
 from payments_sandbox.services.world import World
 
 EVENT_PREFIX: Final = "evt_"
@@ -75,15 +75,15 @@ def event_of(record: Record) -> Event:
 
 
 def _payload_data(record: Record) -> dict[str, Any]:
-    match record.kind:
-        case "endpoint_disabled" | settlement_records.COMPLETED:
+    if record.kind == refund_outcomes.SUCCESS:
+        refund = refund_outcomes.refund_of_success(record)
+        return render_transaction(entries.as_of(refund, record.created_at))
+    match ENTRY_KINDS[record.kind].schema:
+        case "EndpointDisabled" | "Settlement":
             return {name: value for name, value in record.data.items() if name != COPIED}
-        case early_fraud_warnings.CREATED | early_fraud_warnings.CLOSED:
+        case "EarlyFraudWarning":
             return render_early_fraud_warning(early_fraud_warnings.warning_of_change(record))
-        case refund_outcomes.SUCCESS:
-            refund = refund_outcomes.refund_of_success(record)
-            return render_transaction(entries.as_of(refund, record.created_at))
-        case kind if kind in dispute_records.CHANGE_KINDS:
+        case "Dispute":
             return render_dispute(dispute_records.dispute_of_change(record))
     return render_transaction(entries.as_created(record))
 

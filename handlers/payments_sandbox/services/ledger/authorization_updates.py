@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from payments_sandbox.domain.authorization import Movement, Totals
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.ids import EntryIdentity
 from payments_sandbox.domain.network import Decline
 from payments_sandbox.domain.postings import Posting
-from payments_sandbox.domain.settlement import SETTLED_KINDS, next_cutoff
+from payments_sandbox.domain.settlement import next_cutoff
 from payments_sandbox.domain.triggers import Simulation
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import EntryData
@@ -49,6 +50,7 @@ def make_entry(
 
     What moves money to or from the merchant is due to be settled when the account's day ends.
     """
+    row = ENTRY_KINDS[kind]
     before = entries.data_of(authorization)
     movement = plan.movement
     if plan.decline is not None:
@@ -64,8 +66,8 @@ def make_entry(
         "network": entries.network_data(
             identity,
             now_ms,
-            code=code if plan.decline is None and kind in ("capture", "increment") else None,
-            cleared=plan.decline is None and kind in ("capture", "refund"),
+            code=code if plan.decline is None and row.has_authorization_code else None,
+            cleared=plan.decline is None and row.has_acquirer_reference,
         ),
         "simulation": entries.simulation_data(plan.simulation),
         "postings": entries.postings_data([] if plan.decline is not None else plan.postings),
@@ -83,9 +85,7 @@ def make_entry(
         data=data,
         feed_key=authorization.feed_key,
         card_id=authorization.card_id,
-        due_at=next_cutoff(now_ms, world.cutoff_minutes)
-        if kind in SETTLED_KINDS and plan.decline is None
-        else None,
+        due_at=next_cutoff(now_ms, world.cutoff_minutes) if row.is_settled and plan.decline is None else None,
     )
     return entry, updated
 

@@ -63,9 +63,9 @@ def render_transaction(entry: Entry) -> Json:
         rendered["authorization_id"] = data["authorization_id"]
         if record.kind == "capture":
             rendered["final"] = request.get("final", False)
-        elif record.kind == "refund_failure":
+        elif "refund_id" in data:
             rendered["refund_id"] = data["refund_id"]
-        elif record.kind in ("chargeback", "chargeback_reversal"):
+        elif "dispute_id" in data:
             rendered["dispute_id"] = data["dispute_id"]
             rendered["fee_amount"] = data["fee"]
         if record.kind in SETTLED_KINDS:

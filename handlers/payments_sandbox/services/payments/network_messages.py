@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from payments_sandbox.domain import iso8583
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.errors import TransactionNotFound
 from payments_sandbox.domain.ids import ACQUIRER_BIN
 from payments_sandbox.domain.iso8583 import ELEMENTS, Message, make_message, make_response, timestamps
 from payments_sandbox.domain.money import NUMERIC_CODES, format_amount
 from payments_sandbox.domain.network import APPROVED, MESSAGE_TYPES, RESPONSE_CODES
 from payments_sandbox.services.ledger import entries
-from payments_sandbox.services.ledger.entries import AUTHORIZATION, EXPIRY
+from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ports import PackedMessage, Record
 from payments_sandbox.services.world import World
 
 SPECIFICATION: Final = "ISO 8583:1987, ASCII elements, binary bitmaps"
 
 _REVERSALS: Final = "04"
-_ENDS_HOLD: Final = ("void", EXPIRY)
-"""What takes back an authorization: the message carries the whole amount, and what was captured of it and stays."""
-_REFUNDS: Final = ("refund", "refund_failure")
 _FIRST_MESSAGES: Final = "0100"
 """What asks the issuer to hold money: it carries the card's expiry, and how the card was presented."""
 
@@ -63,13 +61,12 @@ def _find_original(world: World, record: Record) -> Record:
 def request_message(record: Record, original: Record) -> Message:
     """What asked the issuer for an entry. original: what `_find_original` found."""
     data = entries.data_of(record)
-    message_type = MESSAGE_TYPES[record.kind]
+    kind, message_type = ENTRY_KINDS[record.kind], MESSAGE_TYPES[record.kind]
     card, network = data["card"], data["network"]
-    ends_hold = record.kind in _ENDS_HOLD
     elements: dict[int, str | None] = {
         iso8583.PAN: iso8583.mask_number(card["brand"], card["last4"]),
-        iso8583.PROCESSING_CODE: iso8583.REFUND if record.kind in _REFUNDS else iso8583.PURCHASE,
-        iso8583.AMOUNT: f"{data['totals']['authorized'] if ends_hold else data['amount']:012d}",
+        iso8583.PROCESSING_CODE: iso8583.REFUND if kind.is_about_refund else iso8583.PURCHASE,
+        iso8583.AMOUNT: f"{data['totals']['authorized'] if kind.ends_hold else data['amount']:012d}",
         **timestamps(record.created_at),
         iso8583.STAN: network["stan"],
         iso8583.ENTRY_MODE: iso8583.NOT_PRESENT,
@@ -89,7 +86,7 @@ def request_message(record: Record, original: Record) -> Message:
             elements[iso8583.ORIGINAL] = iso8583.original_data(
                 MESSAGE_TYPES[original.kind], sent["stan"], original.created_at
             )
-    if ends_hold and (captured := data["totals"]["captured"]):
+    if kind.ends_hold and (captured := data["totals"]["captured"]):
         elements[iso8583.REPLACEMENT] = iso8583.replacement_amounts(captured)
     return make_message(message_type, elements)
 

@@ -391,6 +391,7 @@ def test_a_won_dispute_gives_money_and_fee_back(world: World, clock: FrozenClock
         won["chargeback_reversal_id"],
     )
     assert (reversal["amount"], reversal["fee_amount"]) == (600, 1500)
+    assert reversal["network"]["message_type"] == "0220"
     assert ledger_accounts(world, authorization_id) == {
         "cardholder_available": -1000,
         "cardholder_held": 0,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
+from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.errors import StateConflict
 from payments_sandbox.services.accounts import accounts
 from payments_sandbox.services.accounts.representations import (
@@ -357,15 +358,6 @@ def test_accounts_and_keys_look_like_this(world: World, clock: FrozenClock) -> N
         assert faults(rendered, schema) == []
 
 
-SCHEMAS = {
-    "authorization": "Authorization",
-    "capture": "Capture",
-    "refund": "Refund",
-    "void": "Void",
-    "increment": "Increment",
-}
-
-
 @settings(max_examples=30)
 @given(
     number=st.sampled_from(
@@ -393,7 +385,7 @@ def test_everything_that_is_shown_keeps_to_the_contract(
             made.append(operate(world, kind, id_of(made[0]), f"key-{position}", **fields))
     for outcome in made:
         rendered = render_transaction(outcome.entry)
-        assert faults(rendered, SCHEMAS[outcome.entry.record.kind]) == []
+        assert faults(rendered, ENTRY_KINDS[outcome.entry.record.kind].schema) == []
         family = render_family(get_transaction(world, id_of(outcome)))
         assert faults(family, "TransactionWithFamily") == []
         # Of all that may differ between a result and what is shown later, only these do.

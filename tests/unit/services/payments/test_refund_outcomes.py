@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from payments_sandbox.domain import iso8583
 from payments_sandbox.domain.timestamps import MINUTE_MS
 from payments_sandbox.services.events.events import event_of, list_events
 from payments_sandbox.services.ledger.entries import with_settlement
 from payments_sandbox.services.ledger.representations import render_transaction
 from payments_sandbox.services.ledger.transactions import Filter, get_transaction, list_transactions
+from payments_sandbox.services.payments.network_messages import get_network_messages
 from payments_sandbox.services.payments.refund_outcomes import decide_outcome
 from payments_sandbox.services.ports import Index, Record, Stale, Update
 from payments_sandbox.services.world import World
@@ -78,6 +80,9 @@ def test_a_refund_that_fails_gives_the_money_back(world: World, clock: FrozenClo
         first["transaction_id"],
         300,
     )
+    message, _ = get_network_messages(world, failure["transaction_id"]).request
+    assert message.message_type == "0420"
+    assert message.elements[iso8583.PROCESSING_CODE] == iso8583.REFUND
     assert family[0]["balance"]["refunded_amount"] == 0
     assert family[0]["balance"]["refundable_amount"] == 1000
     receivable = sum(
