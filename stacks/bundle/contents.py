@@ -49,7 +49,7 @@ EMBEDDED_ONLY: Final = (
             "api_client",
             "arguments",
             "cli",
-            "corked_protocol",
+            "connection_cutting",
             "event_feed",
             "forwarding",
             "listen",

@@ -1,7 +1,9 @@
-"""Values that are made for every request.
+"""The decorator of values that every request makes.
 
-`@dataclass(frozen=True)` refuses assignments at run time, and for that makes each field by a call: four times as dear as an
-assignment, fifty times in an authorization. Here the type checker alone refuses them; everything else is as with it.
+`@dataclass(frozen=True)` refuses assignments at run time. To set a field in `__init__`, it therefore calls
+`object.__setattr__`. An authorization sets 58 fields, and the calls cost it 6.5 µs more than assignments, measured alone.
+Measured in the application without its HTTP server, an authorization costs 8 % more CPU and reading a transaction 14 %.
+Only the type checker refuses assignments to a `value_type`.
 """
 
 from dataclasses import dataclass, field
@@ -12,5 +14,5 @@ Value = TypeVar("Value")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value_type(cls: type[Value]) -> type[Value]:
-    """A dataclass with slots, compared and hashed by its fields, that nobody may assign to: `make lint` sees to that."""
+    """Make a dataclass with slots, compared and hashed by its fields. mypy refuses assignments to its fields."""
     return dataclass(slots=True, unsafe_hash=True)(cls)

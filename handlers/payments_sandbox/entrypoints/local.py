@@ -13,7 +13,7 @@ import uvicorn
 from payments_sandbox.adapters.sqlite.store import StoreOpenError
 from payments_sandbox.adapters.system.secret_file import SecretFileError
 from payments_sandbox.bootstrap import LocalSandbox, build_local
-from payments_sandbox.entrypoints.corked_protocol import CorkedHttpProtocol
+from payments_sandbox.entrypoints.connection_cutting import CuttableHttpProtocol
 from payments_sandbox.entrypoints.logs import gathered_logs
 from payments_sandbox.http.pipeline.access_log import AccessLog
 from payments_sandbox.services.accounts.accounts import DEMO_API_KEY
@@ -112,7 +112,7 @@ def _run(settings: LocalSettings, listener: socket.socket, sandbox: LocalSandbox
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http=CorkedHttpProtocol,
+        http=CuttableHttpProtocol,
         lifespan="off",
         ws="none",
         timeout_graceful_shutdown=SHUTDOWN_S,
