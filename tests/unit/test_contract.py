@@ -15,6 +15,7 @@ from payments_sandbox.domain.disputes import REASONS, DisputeStatus
 from payments_sandbox.domain.errors import SandboxError
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
 from payments_sandbox.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
+from payments_sandbox.domain.pan_guard import CARD_DIGITS_MAX, CARD_DIGITS_MIN
 from payments_sandbox.domain.postings import LEDGER_ACCOUNTS
 from payments_sandbox.domain.triggers import RISK_LEVELS, parse_instruction
 from payments_sandbox.domain.version import VERSION
@@ -130,6 +131,14 @@ def test_every_error_code_has_an_example() -> None:
 def test_currencies_are_those_of_the_exponent_table() -> None:
     assert SCHEMAS["Currency"]["enum"] == list(EXPONENTS)
     assert SCHEMAS["Amount"]["maximum"] == AMOUNT_MAX
+
+
+def test_card_numbers_are_as_long_as_the_guard_searches_for() -> None:
+    number = SCHEMAS["CardDetails"]["properties"]["number"]
+    assert number["pattern"] == f"^[0-9]{{{CARD_DIGITS_MIN},{CARD_DIGITS_MAX}}}$"
+    words = f"{CARD_DIGITS_MIN} to {CARD_DIGITS_MAX} digits, without spaces"
+    assert number["x-pattern-description"] == words
+    assert number["description"].startswith(f"{words}.")
 
 
 def test_response_and_decline_codes_are_those_of_the_tables() -> None:

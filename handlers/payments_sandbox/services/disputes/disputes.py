@@ -23,6 +23,7 @@ from payments_sandbox.domain.errors import (
     TransactionNotFound,
 )
 from payments_sandbox.domain.ids import identify_object
+from payments_sandbox.domain.pan_guard import refuse_own_card_number
 from payments_sandbox.services.accounts.controls import at_moment
 from payments_sandbox.services.disputes.dispute_deadlines import meet_deadline
 from payments_sandbox.services.disputes.dispute_records import (
@@ -48,7 +49,7 @@ from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
 from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ledger.pan_guard import recognise_card, refuse_stray_card_number
+from payments_sandbox.services.ledger.pan_guard import recognise_card
 from payments_sandbox.services.ports import Committed, Index, Ports, Record
 
 RACES_MAX: Final = 64
@@ -150,7 +151,7 @@ def submit_evidence(
                 "There is no evidence to submit.", facts={"dispute_status": status.value}
             )
         texts = [(f"/evidence/{name}", text) for name, text in answer.evidence.items()]
-        refuse_stray_card_number(texts, recognise_card(ports, authorization))
+        refuse_own_card_number(texts, recognise_card(ports, authorization))
         draft = AuthorizationUpdate(ports, authorization)
         if not answer.submit:
             return draft, _save(draft, record, {**data, "evidence": evidence}, change_id, request, now_ms)

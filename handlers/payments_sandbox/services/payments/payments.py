@@ -30,6 +30,7 @@ from payments_sandbox.domain.errors import (
     TransactionNotFound,
 )
 from payments_sandbox.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
+from payments_sandbox.domain.pan_guard import has_card_digits, refuse_own_card_number
 from payments_sandbox.domain.timestamps import day_of
 from payments_sandbox.domain.triggers import (
     HEADER,
@@ -45,11 +46,7 @@ from payments_sandbox.services.disputes.dispute_transitions import close_warning
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry, EntryData
-from payments_sandbox.services.ledger.pan_guard import (
-    may_hold_card_number,
-    recognise_card,
-    refuse_stray_card_number,
-)
+from payments_sandbox.services.ledger.pan_guard import recognise_card
 from payments_sandbox.services.payments.refund_outcomes import await_outcome
 from payments_sandbox.services.ports import AlreadyExists, Committed, Ports, Record, Stale
 
@@ -107,7 +104,7 @@ def authorize_payment(ports: Ports, account_id: str, command: Authorize, *, idem
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
     """
     card = command.card
-    refuse_stray_card_number(
+    refuse_own_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
     if ports.seeded:
@@ -336,7 +333,7 @@ def _operate(
             if existing is None:
                 raise
         else:
-            refuse_stray_card_number(_kept_texts(command), recognise_card(ports, authorization))
+            refuse_own_card_number(_kept_texts(command), recognise_card(ports, authorization))
             draft = AuthorizationUpdate(ports, authorization)
             entry = draft.add_entry(kind, identity, request, plan, now_ms)
             match draft.commit():
@@ -431,7 +428,7 @@ def _kept_texts(command: Authorize | PaymentOperation) -> list[tuple[str, str]]:
         texts.append((f"header:{HEADER}", command.simulate))
     for name, value in (command.metadata or {}).items():
         # A name that may be a card number cannot be shown in a pointer.
-        pointer = "/metadata" if may_hold_card_number(name) else f"/metadata/{entries.escape_name(name)}"
+        pointer = "/metadata" if has_card_digits(name) else f"/metadata/{entries.escape_name(name)}"
         texts += [(pointer, name), (pointer, value)]
     return texts
 

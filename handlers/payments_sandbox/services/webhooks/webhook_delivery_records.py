@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from payments_sandbox.domain.card_search import mask_card_numbers
+from payments_sandbox.domain.pan_guard import mask_card_numbers
 from payments_sandbox.services.ports import Committed, Ports, ReceiverResponse, Record, Update
 
 KIND: Final = "webhook_delivery"
