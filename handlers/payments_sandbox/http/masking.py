@@ -7,6 +7,7 @@ Values are never shown at all. Names (of unknown fields, of parameters) are, aft
 from collections.abc import Iterable
 from typing import Final
 
+from payments_sandbox.domain.json_pointers import json_pointer
 from payments_sandbox.domain.pan_guard import mask_digit_runs
 
 NAME_LENGTH_MAX: Final = 64
@@ -23,10 +24,6 @@ def safe_name(name: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in shown)
 
 
-def json_pointer(path: Iterable[str | int]) -> str:
-    """The path as a JSON pointer (RFC 6901), its names made safe."""
-    return "".join(f"/{_escape(step)}" if isinstance(step, str) else f"/{step}" for step in path)
-
-
-def _escape(step: str) -> str:
-    return safe_name(step).replace("~", "~0").replace("/", "~1")
+def safe_pointer(path: Iterable[str | int]) -> str:
+    """The path as a JSON pointer, its names made safe."""
+    return json_pointer(safe_name(step) if isinstance(step, str) else step for step in path)

@@ -19,7 +19,7 @@ from jsonschema_rs import ValidationError
 
 from payments_sandbox.domain.errors import FieldError
 from payments_sandbox.domain.timestamps import parse_timestamp
-from payments_sandbox.http.masking import json_pointer
+from payments_sandbox.http.masking import safe_pointer
 
 Path = tuple[str | int, ...]
 
@@ -76,25 +76,25 @@ class Schema:
         path, place = _follow(error.instance_path, value)
         match kind.name:
             case "required":
-                pointer = json_pointer((*path, kind.property))
+                pointer = safe_pointer((*path, kind.property))
                 yield FieldError(pointer, "required", "is required")
             case "additionalProperties" | "falseSchema":
                 known = self._at(error.schema_path[:-1]).get("properties", {})
                 # An object that may have no fields at all does not say which ones it has.
                 for name in getattr(kind, "unexpected", place):
-                    yield FieldError(json_pointer((*path, name)), "unknown_field", _unknown(name, known))
+                    yield FieldError(safe_pointer((*path, name)), "unknown_field", _unknown(name, known))
             case "anyOf" | "oneOf":
                 yield from self._describe_choice(error, value)
             case "pattern":
-                yield FieldError(json_pointer(path), "pattern", self._pattern_words(error, kind.pattern))
+                yield FieldError(safe_pointer(path), "pattern", self._pattern_words(error, kind.pattern))
             case _:
-                yield FieldError(json_pointer(path), *_words(kind))
+                yield FieldError(safe_pointer(path), *_words(kind))
 
     def _describe_choice(self, error: ValidationError, value: Any) -> Iterator[FieldError]:
         branches: list[list[ValidationError]] = error.kind.context  # type: ignore[attr-defined]
         path, _ = _follow(error.instance_path, value)
         if any(not branch for branch in branches):
-            yield FieldError(json_pointer(path), "ambiguous", "fits more than one of its forms")
+            yield FieldError(safe_pointer(path), "ambiguous", "fits more than one of its forms")
             return
         depth = len(path)
         meant = min(branches, key=lambda branch: _distance(branch, depth))
@@ -106,7 +106,7 @@ class Schema:
         # No branch has this tag: say which tags there are.
         tags = dict.fromkeys(tag for branch in branches for each in branch for tag in _tag(each, depth))
         yield FieldError(
-            json_pointer((*path, wrong_tag.instance_path[-1])), "not_in_enum", _one_of(list(tags))
+            safe_pointer((*path, wrong_tag.instance_path[-1])), "not_in_enum", _one_of(list(tags))
         )
 
     def _pattern_words(self, error: ValidationError, pattern: str) -> str:

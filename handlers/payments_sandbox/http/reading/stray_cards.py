@@ -20,7 +20,7 @@ from payments_sandbox.domain.pan_guard import (
     holds_card_number,
     mask_card_numbers,
 )
-from payments_sandbox.http.masking import json_pointer
+from payments_sandbox.http.masking import safe_pointer
 from payments_sandbox.http.problems import ERRORS_MAX
 
 Path = tuple[str | int, ...]
@@ -84,12 +84,12 @@ def _find(root: Any, exempt: Path | None) -> Iterator[FieldError]:
         path, node = pending.pop()
         if isinstance(node, str | int):
             if path != exempt and holds_card_number(str(node)):
-                yield card_number_error(json_pointer(path))
+                yield card_number_error(safe_pointer(path))
         elif isinstance(node, Mapping):
             for name, member in node.items():
                 # A name that holds one cannot be shown, so it is the object around it that is named.
                 if holds_card_number(name):
-                    yield card_number_error(json_pointer(path))
+                    yield card_number_error(safe_pointer(path))
                 pending.append(((*path, mask_card_numbers(name)), member))
         elif isinstance(node, list):
             pending.extend(((*path, index), member) for index, member in enumerate(node))

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from payments_sandbox.domain.errors import FieldError
-from payments_sandbox.http.masking import json_pointer, safe_name
+from payments_sandbox.http.masking import safe_name, safe_pointer
 from payments_sandbox.http.problems import MalformedJson
 
 DEPTH_MAX: Final = 32
@@ -116,9 +116,9 @@ def find_inexact_numbers(value: Any) -> Iterator[FieldError]:
         path, node = pending.pop()
         if isinstance(node, float):
             detail = "must be an integer, written without a fraction or an exponent"
-            yield FieldError(json_pointer(path), "wrong_type", detail)
+            yield FieldError(safe_pointer(path), "wrong_type", detail)
         elif isinstance(node, int) and abs(node) > INTEGER_MAX:
-            yield FieldError(json_pointer(path), "too_large", "must be an integer of at most 64 bits")
+            yield FieldError(safe_pointer(path), "too_large", "must be an integer of at most 64 bits")
         elif isinstance(node, dict):
             pending.extend(((*path, name), member) for name, member in node.items())
         elif isinstance(node, list):

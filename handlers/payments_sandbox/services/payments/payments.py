@@ -30,6 +30,7 @@ from payments_sandbox.domain.errors import (
     TransactionNotFound,
 )
 from payments_sandbox.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
+from payments_sandbox.domain.json_pointers import json_pointer
 from payments_sandbox.domain.pan_guard import has_card_digits, refuse_own_card_number
 from payments_sandbox.domain.timestamps import day_of
 from payments_sandbox.domain.triggers import (
@@ -428,7 +429,7 @@ def _kept_texts(command: Authorize | PaymentOperation) -> list[tuple[str, str]]:
         texts.append((f"header:{HEADER}", command.simulate))
     for name, value in (command.metadata or {}).items():
         # A name that may be a card number cannot be shown in a pointer.
-        pointer = "/metadata" if has_card_digits(name) else f"/metadata/{entries.escape_name(name)}"
+        pointer = "/metadata" if has_card_digits(name) else json_pointer(("metadata", name))
         texts += [(pointer, name), (pointer, value)]
     return texts
 
