@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.http.operations.settlement_views import COLUMNS
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
@@ -44,7 +43,7 @@ def ports(clock: FrozenClock) -> Ports:
 
 @pytest.fixture
 def app(ports: Ports) -> ASGIApp:
-    options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+    options = HttpOptions(contract_is_valid=True)
     return build_app(CONTRACT, ports, authenticate=authenticate, options=options)
 
 

@@ -18,6 +18,9 @@ CardId = NewType("CardId", str)
 AccountId = NewType("AccountId", str)
 KeyId = NewType("KeyId", str)
 
+API_KEY_PATTERN: Final = r"[\x21-\x7e]{1,256}"
+"""What can be an API key: wider than any that the sandbox makes, so that only what is outside needs no look-up."""
+
 PREFIXES: Final = {
     "authorization": "auth_",
     "capture": "cap_",

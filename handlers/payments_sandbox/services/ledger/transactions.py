@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from payments_sandbox.domain.errors import CardNotFound, TransactionNotFound
 from payments_sandbox.domain.ids import PREFIXES
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ports import Index, Ports, Position, Record
-
-_IDS_PER_READ: Final = 100
-"""As many as one read of the store fetches. What clients add to an authorization is fewer; what time and the network add
-is not bounded by that."""
+from payments_sandbox.services.ports import IDS_MAX, Index, Ports, Position, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +56,9 @@ def get_transaction(ports: Ports, account_id: str, transaction_id: str) -> Famil
         root = found
     ids = entries.data_of(root)["entries"]
     members = [root]
-    for start in range(0, len(ids), _IDS_PER_READ):
-        found_members = ports.store.get(ids[start : start + _IDS_PER_READ])
+    # What clients add to an authorization fits into one read; what time and the network add is not bounded by that.
+    for start in range(0, len(ids), IDS_MAX):
+        found_members = ports.store.get(ids[start : start + IDS_MAX])
         members += [member for member in found_members if member is not None]
     return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
 
