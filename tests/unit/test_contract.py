@@ -11,11 +11,13 @@ from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
 from payments_sandbox.adapters.webhooks.exchange import BODY_START_BYTES
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.authorization import ENTRIES_MAX
 from payments_sandbox.domain.cards import brand_of
 from payments_sandbox.domain.disputes import REASONS, DisputeStatus
 from payments_sandbox.domain.errors import SandboxError
 from payments_sandbox.domain.faults import LATENCY_MS_MAX, RETRY_AFTER_S_MAX
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
 from payments_sandbox.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
 from payments_sandbox.domain.pan_guard import CARD_DIGITS_MAX, CARD_DIGITS_MIN
@@ -36,6 +38,7 @@ from tests.contract import CONTRACT
 
 Json = dict[str, Any]
 SCHEMAS: Json = CONTRACT["components"]["schemas"]
+PACKAGE = Path(problems.__file__).parents[1]
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -125,6 +128,24 @@ def test_error_codes_are_those_of_the_contract_and_each_has_one_class_and_a_stat
     raised = list(_codes(SandboxError))
     assert sorted(raised) == sorted(SCHEMAS["ProblemCode"]["enum"])
     assert set(problems.STATUS) == set(raised)
+
+
+def test_field_codes_are_those_of_the_contract_and_the_package_produces_each() -> None:
+    assert SCHEMAS["FieldCode"]["enum"] == list(FieldCode)
+    assert _members_used("FieldCode") == {code.name for code in FieldCode}
+
+
+def test_errors_of_attempts_are_those_of_the_contract_and_the_package_produces_each() -> None:
+    graded = SCHEMAS["ReceiverReport"]["properties"]["probes"]["items"]["properties"]["error"]
+    for error in (SCHEMAS["WebhookAttempt"]["properties"]["error"], graded):
+        assert error["enum"] == [*AttemptError, None]
+    assert _members_used("AttemptError") == {error.name for error in AttemptError}
+
+
+def _members_used(enum: str) -> set[str]:
+    """The members of an enum that modules of the package name."""
+    sources = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
+    return {name for source in sources for name in re.findall(rf"\b{enum}\.([A-Z_]+)\b", source)}
 
 
 def test_every_error_code_has_an_example() -> None:

@@ -25,6 +25,7 @@ from typing import Final
 
 from payments_sandbox.domain.cards import brand_of, passes_luhn
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.triggers import TEST_CARDS
 
 CARD_DIGITS_MIN: Final = 12
@@ -173,7 +174,7 @@ def _goes_on(text: str, places: range) -> bool:
 
 def card_number_error(pointer: str) -> FieldError:
     """The error of a field that holds a plausible card number."""
-    return FieldError(pointer, "card_number", f"holds a card number, which {_ONLY_PLACE}")
+    return FieldError(pointer, FieldCode.CARD_NUMBER, f"holds a card number, which {_ONLY_PLACE}")
 
 
 def card_number_refusal(errors: Sequence[FieldError]) -> InvalidRequest:
@@ -193,7 +194,7 @@ def refuse_own_card_number(texts: Iterable[tuple[str, str]], is_the_card: Callab
     if stray:
         raise InvalidRequest(
             f"The card number {_ONLY_PLACE}.",
-            errors=[FieldError(pointer, "card_number", "holds the card number") for pointer in stray],
+            errors=[FieldError(pointer, FieldCode.CARD_NUMBER, "holds the card number") for pointer in stray],
         )
 
 

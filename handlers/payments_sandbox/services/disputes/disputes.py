@@ -22,6 +22,7 @@ from payments_sandbox.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import identify_object
 from payments_sandbox.domain.pan_guard import refuse_own_card_number
 from payments_sandbox.services.accounts.controls import at_moment
@@ -319,7 +320,9 @@ def _read_authorization(ports: Ports, account_id: str, authorization_id: str) ->
     if record is None or record.account_id != account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
-            errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
+            errors=[
+                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
+            ],
         )
     return record
 

@@ -29,6 +29,7 @@ from payments_sandbox.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
 from payments_sandbox.domain.json_pointers import json_pointer
 from payments_sandbox.domain.pan_guard import has_card_digits, refuse_own_card_number
@@ -136,7 +137,9 @@ def _require_test_card(number: str) -> None:
     if number not in TEST_CARDS:
         raise InvalidRequest(
             "An account with a seed takes published test cards only: GET /v1/test-cards.",
-            errors=[FieldError("/card/number", "not_a_test_card", "is not the number of a test card")],
+            errors=[
+                FieldError("/card/number", FieldCode.NOT_A_TEST_CARD, "is not the number of a test card")
+            ],
         )
 
 
@@ -359,7 +362,9 @@ def _get_authorization(ports: Ports, account_id: str, authorization_id: str) -> 
     if record is None or record.account_id != account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
-            errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
+            errors=[
+                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
+            ],
         )
     return record
 

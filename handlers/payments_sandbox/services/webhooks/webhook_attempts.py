@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import (
     STALE_BY_S,
@@ -42,8 +43,6 @@ from payments_sandbox.services.webhooks.webhook_leases import Lease
 LEASE_MS: Final = 2 * TIMEOUT_MS + 10 * SECOND_MS
 """How long an attempt may take, a duplicate included, before another process may think it died; unless it is given a
 shorter lease, which is renewed while it lasts."""
-
-DROPPED: Final = "dropped_by_chaos"
 
 
 async def attempt_delivery(
@@ -98,7 +97,11 @@ async def _send(ports: Ports, sender: Sender, record: Record, endpoint: Record) 
     """One attempt, or two where chaos asks for a duplicate, or none that leaves the house."""
     chaos = Chaos(**endpoint.data["chaos"])
     if record.data["attempt_count"] < chaos.drop_first:
-        return [Attempt(ports.clock.now_ms(), [], ReceiverResponse(None, [], "", 0, DROPPED))]
+        return [
+            Attempt(
+                ports.clock.now_ms(), [], ReceiverResponse(None, [], "", 0, AttemptError.DROPPED_BY_CHAOS)
+            )
+        ]
     body = record.data["body"].encode()
     attempts = []
     for _ in range(2 if chaos.duplicate else 1):
@@ -144,7 +147,7 @@ def _record_outcome(ports: Ports, leased: Record, endpoint: Record, attempts: li
         return {**data, "attempt_count": count, "attempts": kept, "state": state}, due_at
 
     record = apply_change(ports, leased, change)
-    if attempts[-1].reply.error != DROPPED:
+    if attempts[-1].reply.error != AttemptError.DROPPED_BY_CHAOS:
         note_endpoint_health(ports, endpoint, verdict, now_ms)
     return delivery_of(record)
 

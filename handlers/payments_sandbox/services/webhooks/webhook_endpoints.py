@@ -17,6 +17,7 @@ from payments_sandbox.domain.errors import (
     WebhookEndpointLimitReached,
     WebhookEndpointNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import format_timestamp
 from payments_sandbox.domain.webhook_urls import url_fault
 from payments_sandbox.domain.webhooks import ROTATION_MS, SECRET_BYTES, format_secret, matches
@@ -276,7 +277,7 @@ def _require_sendable(ports: Ports, url: str) -> None:
     if fault is not None:
         raise InvalidRequest(
             f"Webhooks cannot be sent to this URL: {fault}.",
-            errors=[FieldError("/url", "url_refused", fault)],
+            errors=[FieldError("/url", FieldCode.URL_REFUSED, fault)],
         )
 
 
