@@ -22,6 +22,7 @@ from payments_sandbox.domain.errors import (
 )
 from payments_sandbox.domain.ids import AccountId, identify_api_key
 from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, DEMO_PLAN
+from payments_sandbox.services.ledger.retry import LOST, SETTINGS_RACES_MAX, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Ports, Principal, Record, Update
 
 DEMO_ACCOUNT: Final = AccountId("acct_demo")
@@ -33,7 +34,6 @@ API_KEYS_MAX: Final = 20
 """How many usable keys an account can have."""
 
 _KEY_LENGTH: Final = 32
-_ATTEMPTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def ensure_demo_account(ports: Ports, secret: str = DEMO_API_KEY) -> None:
     Where there is a gateway, whoever chose the key has told it.
     """
     key_id = identify_api_key(secret)
-    for _ in range(_ATTEMPTS):
+    for _ in range(SETTINGS_RACES_MAX):
         account, key = ports.store.get([DEMO_ACCOUNT, key_id])
         if account is not None and key is not None:
             return
@@ -160,7 +160,7 @@ def create_api_key(ports: Ports, account_id: str, *, label: str | None) -> NewAp
     account = _read_account(ports, account_id)
     _check_limit(account)
     with _known_to_gateway(ports, secret, account.data["plan"]) as gateway_key_id:
-        for _ in range(_ATTEMPTS):
+        for _ in range(SETTINGS_RACES_MAX):
             api_key = _describe(secret, label, ports.wall_clock.now_ms())
             if _add_key(ports, account, api_key, gateway_key_id):
                 return NewApiKey(api_key, secret)
@@ -177,7 +177,8 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
     """
     if key_id == principal.key_id:
         raise OwnApiKey("Use another key of the account to revoke this one.")
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> LostRace | None:
         account = _read_account(ports, principal.account_id)
         keys = _keys_of(account)
         (record,) = ports.store.get([key_id])
@@ -187,16 +188,18 @@ def revoke_api_key(ports: Ports, principal: Principal, key_id: str) -> None:
         if listed.revoked_at is not None:
             # The gateway may not have heard of it the first time.
             _withdraw(ports, record)
-            return
+            return None
         now_ms = ports.wall_clock.now_ms()
         changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
         revoked = replace(record, version=record.version + 1, data={**record.data, "revoked_at": now_ms})
         updates = [Update(revoked), Update(_with_keys(account, changed))]
-        if isinstance(ports.store.commit([], updates), Committed):
-            ports.principals.forget(key_id)
-            _withdraw(ports, record)
-            return
-    raise _busy()
+        if not isinstance(ports.store.commit([], updates), Committed):
+            return LOST
+        ports.principals.forget(key_id)
+        _withdraw(ports, record)
+        return None
+
+    retry_on_conflict(attempt, _busy(), races_max=SETTINGS_RACES_MAX)
 
 
 def mark_controlled(ports: Ports, account_id: str, controls: Record) -> bool:

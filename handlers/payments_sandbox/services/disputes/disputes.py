@@ -51,10 +51,8 @@ from payments_sandbox.services.ledger.authorization_updates import Authorization
 from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ledger.listings import ListingPage, walk
 from payments_sandbox.services.ledger.pan_guard import recognise_card
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Committed, Index, Ports, Record
-
-RACES_MAX: Final = 64
-"""How often an operation decides anew because something else was faster."""
 
 _ANSWERABLE: Final = (DisputeStatus.WARNING_NEEDS_RESPONSE, DisputeStatus.NEEDS_RESPONSE)
 

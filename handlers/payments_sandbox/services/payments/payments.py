@@ -8,7 +8,7 @@ comes from the idempotency key, so a repeat finds the first entry instead of wri
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 from payments_sandbox.domain import postings
 from payments_sandbox.domain.authorization import (
@@ -49,12 +49,9 @@ from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry, EntryData
 from payments_sandbox.services.ledger.pan_guard import recognise_card
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.payments.refund_outcomes import await_outcome
 from payments_sandbox.services.ports import AlreadyExists, Committed, Ports, Record, Stale
-
-RACES_MAX: Final = 64
-"""How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
-so a loser either succeeds or meets a conflict long before."""
 
 
 @value_type

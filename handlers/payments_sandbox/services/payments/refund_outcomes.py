@@ -16,13 +16,12 @@ from payments_sandbox.domain.refund_courses import FAILED, OUTCOME_DELAY_MS, REF
 from payments_sandbox.domain.triggers import Simulation
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Ports, Record, Stale
 
 TIMER: Final = "refund_timer"
 SUCCESS: Final = "refund_success"
 FAILURE: Final = "refund_failure"
-
-_RACES_MAX: Final = 64
 
 
 def await_outcome(ports: Ports, draft: AuthorizationUpdate, refund: Record) -> None:
@@ -46,7 +45,7 @@ def decide_outcome(ports: Ports, timer: Record) -> None:
     ports: the account's, at the moment of the outcome. timer: as it was listed.
     """
     now_ms = ports.clock.now_ms()
-    for _ in range(_RACES_MAX):
+    for _ in range(RACES_MAX):
         current, refund = ports.store.get([timer.id, timer.data["refund_id"]])
         assert current is not None, "nothing is ever deleted"
         assert refund is not None, "a timer is written together with its refund"

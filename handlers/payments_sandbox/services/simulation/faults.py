@@ -13,11 +13,11 @@ from typing import Any, Final
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.faults import Fault, Rule, parse_fault
 from payments_sandbox.services.accounts.controls import Controls, change_controls, get_controls
+from payments_sandbox.services.ledger.retry import LOST, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Ports, Record, Update
 
 KIND: Final = "fault_counters"
 _PREFIX: Final = "flt_"
-_RACES_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,17 @@ def next_fault(ports: Ports, account_id: str, controls: Controls, operation_id: 
         return None
     if not any(rule.counts for rule in rules if rule.covers(operation_id)):
         return _parsed(next(rule for rule in rules if rule.covers(operation_id)))
-    for _ in range(_RACES_MAX):
+
+    def attempt() -> Fault | LostRace | None:
         record = _read_counters(ports, account_id)
         seen, fired = _counters_of(record, controls)
         struck = _strike(rules, operation_id, seen, fired, _chance(ports, account_id))
-        if _write_counters(ports, account_id, record, controls, seen, fired):
-            return None if struck is None else _parsed(struck)
-    raise StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
+        if not _write_counters(ports, account_id, record, controls, seen, fired):
+            return LOST
+        return None if struck is None else _parsed(struck)
+
+    busy = StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
+    return retry_on_conflict(attempt, busy)
 
 
 def rules_of(controls: Controls) -> list[Rule]:
