@@ -23,10 +23,10 @@ import requests
 import schemathesis
 from schemathesis import Case, HookContext, Response
 
-from payments_sandbox.domain.card_search import holds_card_number
 from payments_sandbox.domain.errors import InvalidRequest
 from payments_sandbox.domain.faults import HEADER as FAULT_HEADER
 from payments_sandbox.domain.faults import parse_fault
+from payments_sandbox.domain.pan_guard import holds_card_number
 
 AnyCase = Case[Any]
 

@@ -42,18 +42,12 @@ from payments_sandbox.settings import (
     origins,
 )
 
-IDLE_CONNECTIONS_MAX: Final = 256
-"""Connections to receivers that are kept for the next webhook: as many as there are attempts at once."""
-
 if TYPE_CHECKING:
     from payments_sandbox.adapters.webhooks.sender import HttpSender
     from payments_sandbox.workers.dispatcher import Dispatcher
     from payments_sandbox.workers.relay import BatchResponse
     from payments_sandbox.workers.settlement import SettlementTasks
     from payments_sandbox.workers.sweep import Sweeper
-
-BODY_BYTES_MAX: Final = 16_384
-"""What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
 
 GATEWAY_BUDGET_S: Final = 20
 """API Gateway gives up on a request after 29 seconds."""
@@ -86,14 +80,15 @@ def build_local(
     from payments_sandbox.adapters.system.secret_box import FileSecretBox
     from payments_sandbox.adapters.system.secret_file import load_secret
     from payments_sandbox.adapters.webhooks.sender import HttpSender
-    from payments_sandbox.workers.dispatcher import Dispatcher
+    from payments_sandbox.workers.dispatcher import ATTEMPTS_MAX, Dispatcher
 
     db = Path(settings.db)
     store = SqliteStore(db)
     try:
         secret = load_secret(db.with_name(db.name + ".key"), make=not is_bound(store))
         clock = SystemClock()
-        sender = HttpSender(loopback=True, idle_max=IDLE_CONNECTIONS_MAX)
+        # As many connections are kept as there are attempts at once.
+        sender = HttpSender(loopback=True, idle_max=ATTEMPTS_MAX)
         infrastructure = Infrastructure(
             store=store,
             clock=clock,
@@ -113,7 +108,6 @@ def build_local(
         options = HttpOptions(
             docs=True,
             allowed_origins=origins(settings.cors_origins),
-            body_bytes_max=BODY_BYTES_MAX,
             # `make lint` and the tests have validated the contract that is shipped.
             contract_is_valid=True,
             access_log=access_log,
@@ -167,7 +161,6 @@ def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
     path = Path(settings.contract) if settings.contract else contract_path()
     options = HttpOptions(
         allowed_origins=origins(settings.cors_origins),
-        body_bytes_max=BODY_BYTES_MAX,
         contract_is_valid=True,
     )
     return build_app(

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import standardwebhooks
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.services.ports import Post, ReceiverResponse
 
 # The library that receivers install, from the checkout, as its own tests have it. It is type-checked on its own.
@@ -27,7 +28,7 @@ Receiver = Callable[[Post], Answer | Awaitable[Answer]]
 def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> ReceiverResponse:
     """An answer; `retry_after="5"` gives it a header."""
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return ReceiverResponse(status, named, "ok", 7, error)
+    return ReceiverResponse(status, named, "ok", 7, None if error is None else AttemptError(error))
 
 
 def as_reply(answer: Answer) -> ReceiverResponse:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.timestamps import parse_timestamp
 from payments_sandbox.http.operations.settlement_views import COLUMNS
 from payments_sandbox.http.pipeline.app import HttpOptions, build_app
@@ -45,7 +44,7 @@ def infrastructure(clock: FrozenClock) -> Infrastructure:
 
 @pytest.fixture
 def app(infrastructure: Infrastructure) -> ASGIApp:
-    options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+    options = HttpOptions(contract_is_valid=True)
     return build_app(CONTRACT, infrastructure, authenticate=authenticate, options=options)
 
 

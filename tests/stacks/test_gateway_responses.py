@@ -12,6 +12,7 @@ import pytest
 from payments_sandbox.domain.errors import SandboxError
 from payments_sandbox.http import problems
 from payments_sandbox.http.pipeline import boundary
+from payments_sandbox.http.pipeline.app import BODY_BYTES_MAX
 from payments_sandbox.http.problems import QUOTA_TYPE, STATUS, TYPE_PREFIX
 from stacks.gateway.responses import PROBLEMS, GatewayProblem, gateway_responses
 from tests.contract import CONTRACT
@@ -112,7 +113,7 @@ def test_headers_that_the_function_adds_to_such_an_error_are_there(status: int) 
 def test_details_that_do_not_depend_on_the_request_are_the_functions_own() -> None:
     assert render("MISSING_AUTHENTICATION_TOKEN")[2]["detail"] == problems.RouteNotFound().detail
     assert render("DEFAULT_5XX")[2]["detail"] == problems.InternalError().detail
-    assert render("REQUEST_TOO_LARGE")[2]["detail"] == problems.RequestTooLarge(16_384).detail
+    assert render("REQUEST_TOO_LARGE")[2]["detail"] == problems.RequestTooLarge(BODY_BYTES_MAX).detail
 
 
 def test_nothing_of_the_callers_stands_in_an_answer() -> None:

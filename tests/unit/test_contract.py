@@ -10,22 +10,35 @@ import pytest
 from jsonschema import Draft4Validator, FormatChecker
 from jsonschema.validators import extend
 
+from payments_sandbox.adapters.webhooks.exchange import BODY_START_BYTES
+from payments_sandbox.domain.attempt_errors import AttemptError
+from payments_sandbox.domain.authorization import ENTRIES_MAX
 from payments_sandbox.domain.cards import brand_of
 from payments_sandbox.domain.disputes import REASONS, DisputeStatus
 from payments_sandbox.domain.errors import SandboxError
+from payments_sandbox.domain.faults import LATENCY_MS_MAX, RETRY_AFTER_S_MAX
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.money import AMOUNT_MAX, EXPONENTS
 from payments_sandbox.domain.network import AVS_RESULTS, CVC_RESULTS, DECLINE_CODES, RESPONSE_CODES
+from payments_sandbox.domain.pan_guard import CARD_DIGITS_MAX, CARD_DIGITS_MIN
 from payments_sandbox.domain.postings import LEDGER_ACCOUNTS
 from payments_sandbox.domain.triggers import RISK_LEVELS, parse_instruction
 from payments_sandbox.domain.version import VERSION
+from payments_sandbox.domain.webhook_urls import URL_CHARACTERS_MAX
+from payments_sandbox.entrypoints.event_feed import PAGE
 from payments_sandbox.http import problems
+from payments_sandbox.http.pipeline.app import BODY_BYTES_MAX
+from payments_sandbox.http.reading.parameters import IDEMPOTENCY_KEY_MAX
+from payments_sandbox.http.reading.strict_json import ANY_DEPTH_MAX
+from payments_sandbox.services.infrastructure import Limits
 from payments_sandbox.services.simulation.trigger_table import PRECEDENCE, list_triggers
-from payments_sandbox.services.time.clocks import WEBHOOK_ATTEMPT
+from payments_sandbox.services.time.clocks import RAN_LISTED_MAX, WEBHOOK_ATTEMPT
 from payments_sandbox.services.time.scheduled_work import SCHEDULED_WORK
 from tests.contract import CONTRACT
 
 Json = dict[str, Any]
 SCHEMAS: Json = CONTRACT["components"]["schemas"]
+PACKAGE = Path(problems.__file__).parents[1]
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
@@ -117,6 +130,24 @@ def test_error_codes_are_those_of_the_contract_and_each_has_one_class_and_a_stat
     assert set(problems.STATUS) == set(raised)
 
 
+def test_field_codes_are_those_of_the_contract_and_the_package_produces_each() -> None:
+    assert SCHEMAS["FieldCode"]["enum"] == list(FieldCode)
+    assert _members_used("FieldCode") == {code.name for code in FieldCode}
+
+
+def test_errors_of_attempts_are_those_of_the_contract_and_the_package_produces_each() -> None:
+    graded = SCHEMAS["ReceiverReport"]["properties"]["probes"]["items"]["properties"]["error"]
+    for error in (SCHEMAS["WebhookAttempt"]["properties"]["error"], graded):
+        assert error["enum"] == [*AttemptError, None]
+    assert _members_used("AttemptError") == {error.name for error in AttemptError}
+
+
+def _members_used(enum: str) -> set[str]:
+    """The members of an enum that modules of the package name."""
+    sources = [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
+    return {name for source in sources for name in re.findall(rf"\b{enum}\.([A-Z_]+)\b", source)}
+
+
 def test_every_error_code_has_an_example() -> None:
     shown = {
         example["value"]["code"]
@@ -130,6 +161,61 @@ def test_every_error_code_has_an_example() -> None:
 def test_currencies_are_those_of_the_exponent_table() -> None:
     assert SCHEMAS["Currency"]["enum"] == list(EXPONENTS)
     assert SCHEMAS["Amount"]["maximum"] == AMOUNT_MAX
+
+
+def test_card_numbers_are_as_long_as_the_guard_searches_for() -> None:
+    number = SCHEMAS["CardDetails"]["properties"]["number"]
+    assert number["pattern"] == f"^[0-9]{{{CARD_DIGITS_MIN},{CARD_DIGITS_MAX}}}$"
+    words = f"{CARD_DIGITS_MIN} to {CARD_DIGITS_MAX} digits, without spaces"
+    assert number["x-pattern-description"] == words
+    assert number["description"].startswith(f"{words}.")
+
+
+def example(name: str) -> Json:
+    value: Json = CONTRACT["components"]["examples"][name]["value"]
+    return value
+
+
+def test_the_largest_body_is_the_one_that_the_contract_names() -> None:
+    response = CONTRACT["components"]["responses"]["RequestTooLarge"]
+    assert response["description"] == f"The body is larger than {BODY_BYTES_MAX // 1024} KiB."
+    assert example("RequestTooLarge")["detail"] == problems.RequestTooLarge(BODY_BYTES_MAX).detail
+
+
+def test_limits_of_requests_are_those_of_the_code() -> None:
+    assert SCHEMAS["WebhookUrl"]["maxLength"] == URL_CHARACTERS_MAX
+    key = CONTRACT["components"]["parameters"]["IdempotencyKey"]
+    assert f"1 to {IDEMPOTENCY_KEY_MAX} visible ASCII characters" in key["description"]
+    assert key["schema"]["x-pattern-description"].startswith(f"1 to {IDEMPOTENCY_KEY_MAX} visible")
+    pattern = re.compile(key["schema"]["pattern"])
+    for text in ("k" * IDEMPOTENCY_KEY_MAX, f'"{"k" * IDEMPOTENCY_KEY_MAX}"'):
+        assert pattern.search(text)
+        assert not pattern.search(text.replace("k", "kk", 1))
+    # As long as a key can be when every character of it is escaped, in quotation marks.
+    assert key["schema"]["maxLength"] == 2 * IDEMPOTENCY_KEY_MAX + 2
+    assert f"at most {ANY_DEPTH_MAX} levels" in SCHEMAS["AnyJson"]["description"]
+    assert CONTRACT["components"]["parameters"]["Limit"]["schema"]["maximum"] == PAGE
+
+
+def test_limits_of_answers_are_those_of_the_code() -> None:
+    limits = Limits()
+    assert SCHEMAS["ClockAdvance"]["properties"]["ran"]["maxItems"] == RAN_LISTED_MAX
+    assert SCHEMAS["Snapshot"]["properties"]["records"]["maximum"] == limits.snapshot_records_max
+    assert f"at most {limits.snapshot_records_max} records" in example("SnapshotTooLarge")["detail"]
+    assert (
+        SCHEMAS["Settlement"]["properties"]["entry_count"]["maximum"]
+        == limits.settlement_lines_per_record * limits.settlement_line_records_max
+    )
+    assert f"at most {ENTRIES_MAX} captures" in example("EntryLimitReached")["detail"]
+    body_start = SCHEMAS["WebhookAttempt"]["properties"]["response_body_start"]
+    assert body_start["description"].startswith(f"The first {BODY_START_BYTES} bytes;")
+
+
+def test_limits_of_faults_are_those_of_the_code() -> None:
+    pattern = re.compile(SCHEMAS["Fault"]["pattern"])
+    for name, limit in (("latency", LATENCY_MS_MAX), ("rate_limit", RETRY_AFTER_S_MAX)):
+        assert pattern.search(f"{name}={limit}")
+        assert not pattern.search(f"{name}={limit + 1}")
 
 
 def test_response_and_decline_codes_are_those_of_the_tables() -> None:

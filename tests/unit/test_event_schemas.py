@@ -12,10 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from contracts.events.generate import DIRECTORY, DRAFT, event_schemas, text_of
-from payments_sandbox.bootstrap import BODY_BYTES_MAX
 from payments_sandbox.domain.triggers import HEADER
 from payments_sandbox.domain.webhooks import EVENT_TYPES, TEST_EVENT_TYPE
-from payments_sandbox.http.pipeline.app import HttpOptions, build_app
+from payments_sandbox.http.pipeline.app import BODY_BYTES_MAX, HttpOptions, build_app
 from payments_sandbox.services.accounts.accounts import (
     DEMO_API_KEY,
     authenticate,
@@ -393,7 +392,7 @@ class Largest:
         self.store = MemoryStore()
         self.infrastructure = make_infrastructure(self.store)
         ensure_demo_account(self.infrastructure)
-        options = HttpOptions(body_bytes_max=BODY_BYTES_MAX, contract_is_valid=True)
+        options = HttpOptions(contract_is_valid=True)
         self.app = build_app(CONTRACT, self.infrastructure, authenticate=authenticate, options=options)
 
     def post(self, path: str, body: Json, **headers: str) -> str:

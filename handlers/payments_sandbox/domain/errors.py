@@ -39,6 +39,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.value import value_type
 
 
@@ -48,12 +49,12 @@ class FieldError:
 
     pointer: where it is. A JSON pointer into the body (`/card/number`, `` for the whole body), or `header:NAME`,
         `query:NAME`, `path:NAME` for a parameter.
-    code: stable and machine-readable (`required`, `unknown_field`, `too_small`, `pattern`, ...).
+    code: what kind of fault it is; part of the public contract.
     detail: one sentence for a person; never holds the value that was sent.
     """
 
     pointer: str
-    code: str
+    code: FieldCode
     detail: str
 
 

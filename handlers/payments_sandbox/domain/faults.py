@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 
 HEADER: Final = "X-Sandbox-Fault"
 
@@ -170,5 +171,5 @@ class Rule:
 
 def _invalid(pointer: str, detail: str) -> InvalidRequest:
     return InvalidRequest(
-        "The fault cannot be simulated.", errors=[FieldError(pointer, "unknown_fault", detail)]
+        "The fault cannot be simulated.", errors=[FieldError(pointer, FieldCode.UNKNOWN_FAULT, detail)]
     )

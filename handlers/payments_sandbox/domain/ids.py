@@ -19,6 +19,9 @@ CardId = NewType("CardId", str)
 AccountId = NewType("AccountId", str)
 KeyId = NewType("KeyId", str)
 
+API_KEY_PATTERN: Final = r"[\x21-\x7e]{1,256}"
+"""What can be an API key: wider than any that the sandbox makes, so that only what is outside needs no look-up."""
+
 PREFIXES: Final = {kind.name: kind.id_prefix for kind in ENTRY_KINDS.values() if kind.id_prefix is not None}
 """Kind of a transaction to the prefix of its id."""
 

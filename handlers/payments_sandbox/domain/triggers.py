@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 from payments_sandbox.domain import cards
 from payments_sandbox.domain.cards import CardDetails
 from payments_sandbox.domain.errors import FieldError, InvalidSimulation
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.network import (
     AVS_RESULTS,
     CVC_RESULTS,
@@ -339,7 +340,9 @@ def decide_operation(simulate: str | None, standing_decline: str | None) -> tupl
         if not instruction.only_outcome:
             raise InvalidSimulation(
                 "Only approve, a decline code or response_code=CODE can be simulated for this operation.",
-                errors=[FieldError(f"header:{HEADER}", "not_applicable", "belongs to authorizations only")],
+                errors=[
+                    FieldError(f"header:{HEADER}", FieldCode.NOT_APPLICABLE, "belongs to authorizations only")
+                ],
             )
         overridden = ("authorization",) if standing_decline else ()
         return instruction.decline, Simulation("request_header", _rule_of(instruction), overridden)
@@ -428,6 +431,8 @@ def _invalid(pointer: str, position: int) -> InvalidSimulation:
     return InvalidSimulation(
         "The simulation instruction is not in the grammar; GET /v1/test-cards lists what it understands.",
         errors=[
-            FieldError(pointer, "unknown_simulation", f"item {position} is not known, or repeats another")
+            FieldError(
+                pointer, FieldCode.UNKNOWN_SIMULATION, f"item {position} is not known, or repeats another"
+            )
         ],
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from payments_sandbox.domain.ids import API_KEY_PATTERN
 from payments_sandbox.domain.version import VERSION
 from payments_sandbox.domain.webhook_urls import UrlFault, is_this_machine, split_url
 from payments_sandbox.entrypoints.pace import Pace
@@ -33,7 +34,7 @@ RETRY_AFTER_MAX_S: Final = 3_600
 WAIT_TOLD_S: Final = 10
 """Waits for the plan that are shorter are not worth a word."""
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,256}")
+_KEY: Final = re.compile(API_KEY_PATTERN)
 
 
 class CallFailed(Exception):

@@ -17,6 +17,7 @@ from typing import Final, Self
 import httpx
 
 from payments_sandbox.adapters.webhooks.exchange import USER_AGENT
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhook_urls import split_url
 from payments_sandbox.domain.webhooks import TIMEOUT_MS, judge, signed_headers
@@ -29,7 +30,12 @@ TIMEOUT_S: Final = TIMEOUT_MS // SECOND_MS
 RETRY_DELAYS_S: Final = (0.5, 1.0, 2.0)
 """After a first attempt that found nobody, and after each further one."""
 
-NOBODY_THERE: Final = ("connection_refused", "connection_closed", "connection_failed", "name_not_resolved")
+NOBODY_THERE: Final = (
+    AttemptError.CONNECTION_REFUSED,
+    AttemptError.CONNECTION_CLOSED,
+    AttemptError.CONNECTION_FAILED,
+    AttemptError.NAME_NOT_RESOLVED,
+)
 """What a receiver that restarts looks like."""
 
 BODY_MAX: Final = 65_536
@@ -38,13 +44,13 @@ BODY_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What came of it. status: None when there was no answer; then `error` says why, in a word of `ReceiverResponse.error`.
+    """What came of it. status: None when there was no answer; then `error` says why.
     duration_ms: of the last attempt."""
 
     status: int | None
     duration_ms: int
     attempts: int
-    error: str | None = None
+    error: AttemptError | None = None
 
     @property
     def delivered(self) -> bool:
@@ -101,7 +107,7 @@ class Forwarder:
                 return Forwarded(status, duration_ms, attempts, error)
             self._sleep(delay_s)
 
-    def _post(self, event: ListedEvent, started: float) -> tuple[int, None] | tuple[None, str]:
+    def _post(self, event: ListedEvent, started: float) -> tuple[int, None] | tuple[None, AttemptError]:
         """One attempt: the status, or a word for why there is none."""
         body = body_of(event)
         signed = signed_headers(event.event_id, self._clock.now_ms() // SECOND_MS, body, [self._secret])
@@ -116,7 +122,7 @@ class Forwarder:
         try:
             response = self._http.send(request, stream=True, follow_redirects=False)
         except httpx.RequestError as error:
-            return None, _word(error)
+            return None, _attempt_error(error)
         # The status has been said; a body that breaks off cannot take it back.
         with closing(response), suppress(httpx.RequestError):
             read = 0
@@ -134,19 +140,23 @@ def body_of(event: ListedEvent) -> bytes:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _word(error: httpx.RequestError) -> str:
+def _attempt_error(error: httpx.RequestError) -> AttemptError:
     if isinstance(error, httpx.TimeoutException):
-        return "timeout"
+        return AttemptError.TIMEOUT
     for cause in causes_of(error):
         match cause:
             case socket.gaierror():
-                return "name_not_resolved"
+                return AttemptError.NAME_NOT_RESOLVED
             case ssl.SSLError():
-                return "tls_failed"
+                return AttemptError.TLS_FAILED
             case ConnectionRefusedError():
-                return "connection_refused"
+                return AttemptError.CONNECTION_REFUSED
             case ConnectionError():
-                return "connection_closed"
+                return AttemptError.CONNECTION_CLOSED
     if isinstance(error, httpx.RemoteProtocolError):
-        return "connection_closed" if "disconnected" in str(error) else "malformed_response"
-    return "connection_failed"
+        return (
+            AttemptError.CONNECTION_CLOSED
+            if "disconnected" in str(error)
+            else AttemptError.MALFORMED_RESPONSE
+        )
+    return AttemptError.CONNECTION_FAILED

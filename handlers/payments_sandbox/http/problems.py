@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest, RateLimitExceeded, SandboxError
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.http.replies import HttpResponse
 
 PROBLEM_TYPE: Final = b"application/problem+json"
@@ -95,7 +96,12 @@ class MalformedJson(InvalidRequest):
     title = "The body is not acceptable JSON"
 
     def __init__(
-        self, detail: str, fault: str, *, field_code: str = "malformed_json", pointer: str = ""
+        self,
+        detail: str,
+        fault: str,
+        *,
+        field_code: FieldCode = FieldCode.MALFORMED_JSON,
+        pointer: str = "",
     ) -> None:
         super().__init__(detail, errors=[FieldError(pointer, field_code, fault)])
 

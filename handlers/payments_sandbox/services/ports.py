@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.errors import Quota
 from payments_sandbox.domain.iso8583 import Message
 from payments_sandbox.domain.value import value_type
@@ -339,9 +340,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverResponse:
-    """What came of a POST. status: None when there was no HTTP answer; then `error` says why, in a stable word:
-    `timeout`, `connection_refused`, `connection_closed`, `name_not_resolved`, `address_refused`, `tls_failed`,
-    `malformed_response`, `connection_failed`.
+    """What came of a POST. status: None when there was no HTTP answer; then `error` says why.
 
     headers: of the answer, at most 32 of at most 256 characters. body_start: its first 1024 bytes, as text.
     """
@@ -350,7 +349,7 @@ class ReceiverResponse:
     headers: Sequence[tuple[str, str]]
     body_start: str
     duration_ms: int
-    error: str | None = None
+    error: AttemptError | None = None
 
 
 class Sender(Protocol):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import EVENT_KINDS
@@ -108,7 +109,7 @@ class _Lane:
 
     def learn(self, delivery: Delivery) -> None:
         """Have fewer places while the endpoint does not answer, so that a few slow ones cannot fill all there are."""
-        timed_out = bool(delivery.attempts) and delivery.attempts[-1].reply.error == "timeout"
+        timed_out = bool(delivery.attempts) and delivery.attempts[-1].reply.error == AttemptError.TIMEOUT
         self.places = 1 if timed_out else min(ENDPOINT_ATTEMPTS_MAX, self.places * 2)
 
 

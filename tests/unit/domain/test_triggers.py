@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments_sandbox.domain.errors import FieldError, InvalidSimulation
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.network import Decline, decline_for
 from payments_sandbox.domain.triggers import (
     NO_TRIGGER,
@@ -451,7 +452,7 @@ def test_an_item_that_is_unknown_or_repeats_another_is_refused_by_its_place(text
         parse_instruction(text, HEADER)
     assert caught.value.code == "invalid_simulation"
     assert caught.value.errors == (
-        FieldError(HEADER, "unknown_simulation", f"item {position} is not known, or repeats another"),
+        FieldError(HEADER, FieldCode.UNKNOWN_SIMULATION, f"item {position} is not known, or repeats another"),
     )
 
 
@@ -547,7 +548,9 @@ def test_an_operation_refuses_what_only_an_authorization_understands(
 ) -> None:
     with pytest.raises(InvalidSimulation) as caught:
         decide_operation(simulate, standing)
-    assert caught.value.errors == (FieldError(HEADER, "not_applicable", "belongs to authorizations only"),)
+    assert caught.value.errors == (
+        FieldError(HEADER, FieldCode.NOT_APPLICABLE, "belongs to authorizations only"),
+    )
 
 
 def test_an_operation_refuses_what_is_not_in_the_grammar() -> None:

@@ -13,6 +13,7 @@ from payments_sandbox.domain.errors import (
     StoreUnavailable,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.http.problems import (
     ERRORS_MAX,
     STATUS,
@@ -77,10 +78,12 @@ def test_a_failure_may_be_tried_again_and_tells_nothing() -> None:
 
 def test_the_detail_counts_places_and_names_the_first() -> None:
     def detail(count: int) -> str:
-        return invalid_request([FieldError(f"/f{number}", "required", "") for number in range(count)]).detail
+        return invalid_request(
+            [FieldError(f"/f{number}", FieldCode.REQUIRED, "") for number in range(count)]
+        ).detail
 
     assert detail(1) == "The request breaks the contract in 1 place: /f0."
     assert detail(2) == "The request breaks the contract in 2 places: /f0, /f1."
     assert detail(9).endswith("in 9 places: /f0, /f1, /f2, /f3, /f4, ....")
     assert f"more than {ERRORS_MAX} places" in detail(ERRORS_MAX + 1)
-    assert len(invalid_request([FieldError("", "x", "")] * 99).errors) == ERRORS_MAX
+    assert len(invalid_request([FieldError("", FieldCode.REQUIRED, "")] * 99).errors) == ERRORS_MAX

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.webhooks import RETRY_DELAYS_MS
 from payments_sandbox.services.events.events import EVENT_PREFIX
@@ -53,7 +54,7 @@ Answer = Callable[[Post], Awaitable[ReceiverResponse]]
 
 def reply(status: int | None = 200, *, error: str | None = None, **headers: str) -> ReceiverResponse:
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-    return ReceiverResponse(status, named, "", 7, error)
+    return ReceiverResponse(status, named, "", 7, None if error is None else AttemptError(error))
 
 
 class Receivers:

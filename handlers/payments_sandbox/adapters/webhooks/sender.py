@@ -35,6 +35,7 @@ from payments_sandbox.adapters.webhooks.exchange import (
     exchange,
     request_of,
 )
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhook_urls import split_url
 from payments_sandbox.services.ports import Post, ReceiverResponse
@@ -83,7 +84,7 @@ class HttpSender:
         request = request_of(url, post, keep_alive=self._keep_alive)
         origin = Origin(url.scheme, url.host, url.port)
         answer = RawResponse()
-        error: str | None = None
+        error: AttemptError | None = None
         # uvloop's own clock stands still while a callback runs: good enough for a deadline, not for a duration.
         started = time.monotonic()
         deadline = asyncio.get_running_loop().time() + post.timeout_ms / SECOND_MS
@@ -91,7 +92,7 @@ class HttpSender:
             async with asyncio.timeout_at(deadline):
                 await self._post(origin, request, post, answer, deadline)
         except _FAILURES as failure:
-            error = None if answer.status is not None else _word(failure)
+            error = None if answer.status is not None else _attempt_error(failure)
         return ReceiverResponse(
             status=answer.status,
             headers=answer.headers,
@@ -147,22 +148,21 @@ class HttpSender:
         return self._given_tls or ssl.create_default_context()
 
 
-def _word(failure: _Failure) -> str:
-    """The word of `Reply.error` for a failure."""
+def _attempt_error(failure: _Failure) -> AttemptError:
     match failure:
         case NameNotResolved():
-            return "name_not_resolved"
+            return AttemptError.NAME_NOT_RESOLVED
         case AddressRefused():
-            return "address_refused"
+            return AttemptError.ADDRESS_REFUSED
         case MalformedResponse():
-            return "malformed_response"
+            return AttemptError.MALFORMED_RESPONSE
         case TimeoutError():
-            return "timeout"
+            return AttemptError.TIMEOUT
         case ssl.SSLError():
-            return "tls_failed"
+            return AttemptError.TLS_FAILED
         case ConnectionRefusedError():
-            return "connection_refused"
+            return AttemptError.CONNECTION_REFUSED
         case ConnectionClosed() | ConnectionError():
-            return "connection_closed"
+            return AttemptError.CONNECTION_CLOSED
         case _:
-            return "connection_failed"
+            return AttemptError.CONNECTION_FAILED

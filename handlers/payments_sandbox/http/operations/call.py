@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import SECOND_MS, parse_timestamp
 from payments_sandbox.domain.value import value_type
 from payments_sandbox.services.infrastructure import Infrastructure
@@ -80,7 +81,7 @@ class Call:
             return parse_timestamp(text)
         except ValueError as error:
             raise InvalidRequest(
-                f"{pointer} is {error}.", errors=[FieldError(pointer, "format", f"is {error}")]
+                f"{pointer} is {error}.", errors=[FieldError(pointer, FieldCode.FORMAT, f"is {error}")]
             ) from error
 
 

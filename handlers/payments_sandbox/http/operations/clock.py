@@ -3,6 +3,7 @@
 from typing import Any
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import SECOND_MS, format_timestamp, parse_timestamp
 from payments_sandbox.http.operations.call import Call, OperationResult
 from payments_sandbox.services.time import clocks
@@ -53,7 +54,7 @@ def _target(call: Call) -> int:
         latest = format_timestamp(_LATEST_MS)
         raise InvalidRequest(
             f"A clock goes no further than {latest}.",
-            errors=[FieldError(pointer, "too_late", f"leads past {latest}")],
+            errors=[FieldError(pointer, FieldCode.TOO_LATE, f"leads past {latest}")],
         )
     return target_ms
 

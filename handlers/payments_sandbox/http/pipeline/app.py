@@ -11,7 +11,7 @@ Everything is built here, before the first request: a contract that cannot be se
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,6 +35,9 @@ from payments_sandbox.http.reading.schemas import Schemas
 from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ports import Randomness
 
+BODY_BYTES_MAX: Final = 16_384
+"""What a request may hold: with it an entry, and the event that it becomes, stays under 20 kB."""
+
 FindHandler = Callable[[OperationSpec], Handler]
 """Finds the handler of an operation. Raises ContractError when there is none."""
 
@@ -52,7 +55,7 @@ class HttpOptions:
 
     docs: bool = False
     allowed_origins: Collection[str] = ()
-    body_bytes_max: int = 16_384
+    body_bytes_max: int = BODY_BYTES_MAX
     contract_is_valid: bool = False
     access_log: AccessLog | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from payments_sandbox.domain.errors import ApiKeyInvalid, ApiKeyMissing, Quota, RateLimitExceeded
+from payments_sandbox.domain.ids import API_KEY_PATTERN
 from payments_sandbox.http.request_state import RequestState
 from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ports import Principal
@@ -16,8 +17,7 @@ Authenticate = Callable[[Infrastructure, str], Principal]
 """Finds out whose key it is, or raises ApiKeyInvalid: `services.accounts.authenticate`."""
 
 _HEADER: Final = b"x-api-key"
-# Wider than any key that the sandbox makes; what is outside cannot be one, and is not looked up.
-_KEY: Final = re.compile(rb"[\x21-\x7e]{1,256}")
+_KEY: Final = re.compile(API_KEY_PATTERN.encode())
 
 
 class Authenticator:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from payments_sandbox.domain.errors import SandboxError
-from payments_sandbox.http.masking import mask_digits, may_hold_card_number
+from payments_sandbox.domain.pan_guard import has_digit_run, mask_digit_runs
 from payments_sandbox.http.pipeline.access_log import ACCESS_LOGGER, AccessLog, access_message
 from payments_sandbox.http.pipeline.authenticator import render_quota
 from payments_sandbox.http.pipeline.fault_injection import ConnectionLost
@@ -144,7 +144,7 @@ class AsgiBoundary:
         fields = {
             "request_id": state.request_id,
             "route": state.route,
-            "traceback": mask_digits("".join(traceback.format_exception(error))),
+            "traceback": mask_digit_runs("".join(traceback.format_exception(error))),
         }
         _log.error("request failed: %s", type(error).__name__, extra={"fields": fields})
         # What has begun cannot be taken back; the server closes the connection.
@@ -188,7 +188,7 @@ def _given_request_id(scope: Scope, headers: Mapping[bytes, bytes]) -> str | Non
     raw = headers.get(b"x-request-id")
     if raw is not None:
         given = raw.decode("latin-1")
-        if _REQUEST_ID.fullmatch(given) is not None and not may_hold_card_number(given):
+        if _REQUEST_ID.fullmatch(given) is not None and not has_digit_run(given):
             return given
     if "aws.event" in scope:
         from_gateway = scope["aws.event"].get("requestContext", {}).get("requestId")

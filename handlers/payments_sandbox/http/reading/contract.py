@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from payments_sandbox.domain.faults import HEADER
+from payments_sandbox.domain.json_pointers import unescape_name
 
 METHODS: Final = ("get", "put", "post", "delete", "patch")
 JSON_TYPE: Final = "application/json"
@@ -79,7 +80,7 @@ def resolve(contract: Mapping[str, Any], node: Any) -> Any:
         node = contract
         for step in reference[2:].split("/"):
             try:
-                node = node[step.replace("~1", "/").replace("~0", "~")]
+                node = node[unescape_name(step)]
             except (KeyError, TypeError):
                 raise ContractError(f"the reference {reference} leads nowhere") from None
     return node

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from payments_sandbox.domain.errors import FieldError, IdempotencyKeyMissing
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.http.masking import safe_name
 from payments_sandbox.http.problems import ERRORS_MAX, invalid_request
 from payments_sandbox.http.reading.contract import OperationSpec
@@ -78,7 +79,7 @@ class ParameterReader:
             state.query = self._read_query(query_string, errors)
         key = self._read_headers(state, errors)
         if key is None and self._takes_key and not any(_is_about_key(error) for error in errors):
-            missing = FieldError("header:X-Idempotency-Key", "required", "is required")
+            missing = FieldError("header:X-Idempotency-Key", FieldCode.REQUIRED, "is required")
             errors.append(missing)
             raise IdempotencyKeyMissing(
                 "Send X-Idempotency-Key with a value of your own that names this request.",
@@ -92,7 +93,7 @@ class ParameterReader:
             pairs = parse_qsl(query_string.decode(), keep_blank_values=True, errors="strict")
         except ValueError:
             # UnicodeDecodeError is one, and so is what parse_qsl raises for too many fields.
-            errors.append(FieldError("query:", "not_unicode", "is not percent-encoded UTF-8"))
+            errors.append(FieldError("query:", FieldCode.NOT_UNICODE, "is not percent-encoded UTF-8"))
             return {}
         given: dict[str, list[str]] = {}
         for name, text in pairs:
@@ -106,7 +107,7 @@ class ParameterReader:
                 values[name] = _read(parameter, texts, errors)
         for parameter in self._query.values():
             if parameter.required and parameter.name not in given:
-                errors.append(FieldError(parameter.pointer, "required", "is required"))
+                errors.append(FieldError(parameter.pointer, FieldCode.REQUIRED, "is required"))
         return values
 
     def _read_headers(self, state: RequestState, errors: list[FieldError]) -> str | None:
@@ -118,11 +119,11 @@ class ParameterReader:
             raw = state.headers.get(parameter.name.lower().encode())
             if raw is None:
                 if parameter.required:
-                    errors.append(FieldError(parameter.pointer, "required", "is required"))
+                    errors.append(FieldError(parameter.pointer, FieldCode.REQUIRED, "is required"))
             elif parameter.name.lower().encode() in state.repeated:
-                errors.append(FieldError(parameter.pointer, "repeated", "must be given once"))
+                errors.append(FieldError(parameter.pointer, FieldCode.REPEATED, "must be given once"))
             elif _PRINTABLE.fullmatch(raw) is None:
-                errors.append(FieldError(parameter.pointer, "pattern", "must be printable ASCII"))
+                errors.append(FieldError(parameter.pointer, FieldCode.PATTERN, "must be printable ASCII"))
             else:
                 text = raw.decode()
                 values[parameter.name.lower()] = _read(parameter, [text], errors)
@@ -143,22 +144,24 @@ def read_idempotency_key(state: RequestState, errors: list[FieldError]) -> str |
             continue
         pointer = "header:X-Idempotency-Key" if name == _KEY_HEADERS[0] else "header:Idempotency-Key"
         if name in state.repeated:
-            errors.append(FieldError(pointer, "repeated", "must be given once"))
+            errors.append(FieldError(pointer, FieldCode.REPEATED, "must be given once"))
             continue
         key = raw.decode("latin-1")
         if key[0] == '"':
             quoted = _QUOTED.fullmatch(key)
             key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else " "
         if _KEY.fullmatch(key) is None:
-            errors.append(FieldError(pointer, "pattern", "must be visible ASCII characters, bare or quoted"))
+            errors.append(
+                FieldError(pointer, FieldCode.PATTERN, "must be visible ASCII characters, bare or quoted")
+            )
         elif len(key) > IDEMPOTENCY_KEY_MAX:
             detail = f"must have at most {IDEMPOTENCY_KEY_MAX} characters"
-            errors.append(FieldError(pointer, "too_long", detail))
+            errors.append(FieldError(pointer, FieldCode.TOO_LONG, detail))
         else:
             keys.append(key)
     if len(set(keys)) > 1:
         detail = "must be the same as X-Idempotency-Key, or left out"
-        errors.append(FieldError("header:Idempotency-Key", "conflict", detail))
+        errors.append(FieldError("header:Idempotency-Key", FieldCode.CONFLICT, detail))
         return None
     return keys[0] if keys else None
 
@@ -195,7 +198,7 @@ def _defaults(operation: OperationSpec, location: str) -> dict[str, Any]:
 def _read(parameter: _Parameter, texts: Sequence[str], errors: list[FieldError]) -> Any:
     """The value of one parameter; None when `errors` now says what is wrong with it."""
     if len(texts) > 1 and (not parameter.is_array or parameter.separator):
-        errors.append(FieldError(parameter.pointer, "repeated", "must be given once"))
+        errors.append(FieldError(parameter.pointer, FieldCode.REPEATED, "must be given once"))
         return None
     try:
         if not parameter.is_array:
@@ -204,7 +207,7 @@ def _read(parameter: _Parameter, texts: Sequence[str], errors: list[FieldError])
             items = texts[0].split(parameter.separator) if parameter.separator else texts
             value = [parameter.convert(item) for item in items]
     except _WrongType as error:
-        errors.append(FieldError(parameter.pointer, "wrong_type", f"must be {error}"))
+        errors.append(FieldError(parameter.pointer, FieldCode.WRONG_TYPE, f"must be {error}"))
         return None
     if not parameter.schema.is_valid(value):
         for found in parameter.schema.explain(value, ERRORS_MAX):
@@ -233,5 +236,5 @@ def _unknown_parameter(name: str, known: Mapping[str, _Parameter]) -> FieldError
     shown = safe_name(name)
     accepted = f"; it accepts {', '.join(known)}" if known else ""
     return FieldError(
-        f"query:{shown}", "unknown_parameter", f"is not a parameter of this operation{accepted}"
+        f"query:{shown}", FieldCode.UNKNOWN_PARAMETER, f"is not a parameter of this operation{accepted}"
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from payments_sandbox.domain.errors import FieldError
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.http.problems import ERRORS_MAX, MalformedJson, UnsupportedMediaType, invalid_request
 from payments_sandbox.http.reading.contract import JSON_TYPE, OperationSpec
 from payments_sandbox.http.reading.parameters import ParameterReader
@@ -67,7 +68,9 @@ class RequestReader:
             return
         if not state.body:
             if self._body_required:
-                raise invalid_request([FieldError("", "required", "is empty and must be a JSON object")])
+                raise invalid_request(
+                    [FieldError("", FieldCode.REQUIRED, "is empty and must be a JSON object")]
+                )
             return
         if self._kept_as_sent:
             refuse_in_kept_body(state.body, parse_any_json(state.body))
@@ -78,7 +81,7 @@ class RequestReader:
             refuse_in_body(state.body, document.value)
             return
         if not isinstance(document.value, dict):
-            raise invalid_request([FieldError("", "wrong_type", "must be a JSON object")])
+            raise invalid_request([FieldError("", FieldCode.WRONG_TYPE, "must be a JSON object")])
         errors = schema.explain(document.value, ERRORS_MAX + 1)
         known = {error.pointer for error in errors}
         errors += [error for error in find_inexact_numbers(document.value) if error.pointer not in known]
@@ -100,6 +103,6 @@ def _require_json(media_type: bytes | None, repeated: bool) -> None:
         raise MalformedJson(
             "The body has to be UTF-8.",
             "must have the charset utf-8, or none",
-            field_code="unsupported_charset",
+            field_code=FieldCode.UNSUPPORTED_CHARSET,
             pointer="header:Content-Type",
         )

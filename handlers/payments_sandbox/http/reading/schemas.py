@@ -18,8 +18,9 @@ import jsonschema_rs
 from jsonschema_rs import ValidationError
 
 from payments_sandbox.domain.errors import FieldError
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import parse_timestamp
-from payments_sandbox.http.masking import json_pointer
+from payments_sandbox.http.masking import safe_pointer
 
 Path = tuple[str | int, ...]
 
@@ -76,25 +77,29 @@ class Schema:
         path, place = _follow(error.instance_path, value)
         match kind.name:
             case "required":
-                pointer = json_pointer((*path, kind.property))
-                yield FieldError(pointer, "required", "is required")
+                pointer = safe_pointer((*path, kind.property))
+                yield FieldError(pointer, FieldCode.REQUIRED, "is required")
             case "additionalProperties" | "falseSchema":
                 known = self._at(error.schema_path[:-1]).get("properties", {})
                 # An object that may have no fields at all does not say which ones it has.
                 for name in getattr(kind, "unexpected", place):
-                    yield FieldError(json_pointer((*path, name)), "unknown_field", _unknown(name, known))
+                    yield FieldError(
+                        safe_pointer((*path, name)), FieldCode.UNKNOWN_FIELD, _unknown(name, known)
+                    )
             case "anyOf" | "oneOf":
                 yield from self._describe_choice(error, value)
             case "pattern":
-                yield FieldError(json_pointer(path), "pattern", self._pattern_words(error, kind.pattern))
+                yield FieldError(
+                    safe_pointer(path), FieldCode.PATTERN, self._pattern_words(error, kind.pattern)
+                )
             case _:
-                yield FieldError(json_pointer(path), *_words(kind))
+                yield FieldError(safe_pointer(path), *_words(kind))
 
     def _describe_choice(self, error: ValidationError, value: Any) -> Iterator[FieldError]:
         branches: list[list[ValidationError]] = error.kind.context  # type: ignore[attr-defined]
         path, _ = _follow(error.instance_path, value)
         if any(not branch for branch in branches):
-            yield FieldError(json_pointer(path), "ambiguous", "fits more than one of its forms")
+            yield FieldError(safe_pointer(path), FieldCode.AMBIGUOUS, "fits more than one of its forms")
             return
         depth = len(path)
         meant = min(branches, key=lambda branch: _distance(branch, depth))
@@ -106,7 +111,7 @@ class Schema:
         # No branch has this tag: say which tags there are.
         tags = dict.fromkeys(tag for branch in branches for each in branch for tag in _tag(each, depth))
         yield FieldError(
-            json_pointer((*path, wrong_tag.instance_path[-1])), "not_in_enum", _one_of(list(tags))
+            safe_pointer((*path, wrong_tag.instance_path[-1])), FieldCode.NOT_IN_ENUM, _one_of(list(tags))
         )
 
     def _pattern_words(self, error: ValidationError, pattern: str) -> str:
@@ -258,30 +263,30 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"is not a field of this object{hint}"
 
 
-def _words(kind: Any) -> tuple[str, str]:
+def _words(kind: Any) -> tuple[FieldCode, str]:
     """The code and the sentence for an error of this kind."""
     match kind.name:
         case "type":
             return (
-                "wrong_type",
+                FieldCode.WRONG_TYPE,
                 f"must be {_or([*(words for name, words in _TYPES.items() if name in kind.types)])}",
             )
         case "enum":
-            return "not_in_enum", _one_of(kind.options)
+            return FieldCode.NOT_IN_ENUM, _one_of(kind.options)
         case "format":
-            return "format", f"must be {_FORMAT_WORDS.get(kind.format, kind.format)}"
+            return FieldCode.FORMAT, f"must be {_FORMAT_WORDS.get(kind.format, kind.format)}"
         case "not":
             if kind.schema == {}:
-                return "read_only", "is set by the sandbox and cannot be sent"
-            return "invalid", "is not allowed here"
+                return FieldCode.READ_ONLY, "is set by the sandbox and cannot be sent"
+            return FieldCode.INVALID, "is not allowed here"
         case "uniqueItems":
-            return "not_unique", "must not have the same item twice"
+            return FieldCode.NOT_UNIQUE, "must not have the same item twice"
         case "multipleOf":
-            return "not_multiple", f"must be a multiple of {kind.multiple_of}"
+            return FieldCode.NOT_MULTIPLE, f"must be a multiple of {kind.multiple_of}"
         case name if name in _BOUNDS:
             code, words = _BOUNDS[name]
             return code, words.format(kind.limit)
-    return "invalid", "is not what the contract describes"
+    return FieldCode.INVALID, "is not what the contract describes"
 
 
 def _one_of(options: Sequence[Any]) -> str:
@@ -307,16 +312,16 @@ _TYPES: Final = {
 }
 
 _BOUNDS: Final = {
-    "minimum": ("too_small", "must be at least {}"),
-    "exclusiveMinimum": ("too_small", "must be more than {}"),
-    "maximum": ("too_large", "must be at most {}"),
-    "exclusiveMaximum": ("too_large", "must be less than {}"),
-    "minLength": ("too_short", "must have at least {} characters"),
-    "maxLength": ("too_long", "must have at most {} characters"),
-    "minItems": ("too_few", "must have at least {} items"),
-    "maxItems": ("too_many", "must have at most {} items"),
-    "minProperties": ("too_few", "must have at least {} fields"),
-    "maxProperties": ("too_many", "must have at most {} fields"),
+    "minimum": (FieldCode.TOO_SMALL, "must be at least {}"),
+    "exclusiveMinimum": (FieldCode.TOO_SMALL, "must be more than {}"),
+    "maximum": (FieldCode.TOO_LARGE, "must be at most {}"),
+    "exclusiveMaximum": (FieldCode.TOO_LARGE, "must be less than {}"),
+    "minLength": (FieldCode.TOO_SHORT, "must have at least {} characters"),
+    "maxLength": (FieldCode.TOO_LONG, "must have at most {} characters"),
+    "minItems": (FieldCode.TOO_FEW, "must have at least {} items"),
+    "maxItems": (FieldCode.TOO_MANY, "must have at most {} items"),
+    "minProperties": (FieldCode.TOO_FEW, "must have at least {} fields"),
+    "maxProperties": (FieldCode.TOO_MANY, "must have at most {} fields"),
 }
 
 _FORMAT_WORDS: Final = {

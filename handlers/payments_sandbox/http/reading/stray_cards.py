@@ -1,7 +1,7 @@
 """Card numbers in places that are kept: refused at the door, for every operation, before anything is done.
 
 `card.number` is the one place where a card number may stand, as it never leaves the request. Every other text of a body
-and of a header may end up in the ledger, so `domain/card_search.py` looks at it. Idempotency keys are not looked at: only
+and of a header may end up in the ledger, so the rules of `domain/pan_guard.py` apply to it. Idempotency keys are not looked at: only
 a keyed hash of them is used. Paths and query strings are not kept.
 
 An authorization always has a card number in it, so the common case is decided by its bytes alone, in a microsecond: there
@@ -12,21 +12,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from payments_sandbox.domain.card_search import DIGITS_MIN, holds_card_number, mask_card_numbers
-from payments_sandbox.domain.errors import FieldError, InvalidRequest
-from payments_sandbox.http.masking import json_pointer
+from payments_sandbox.domain.errors import FieldError
+from payments_sandbox.domain.pan_guard import (
+    PLAUSIBLE_DIGITS_MIN,
+    card_number_error,
+    card_number_refusal,
+    holds_card_number,
+    mask_card_numbers,
+)
+from payments_sandbox.http.masking import safe_pointer
 from payments_sandbox.http.problems import ERRORS_MAX
 
 Path = tuple[str | int, ...]
 
 _CARD_NUMBER: Final[Path] = ("card", "number")
-_DETAIL: Final = "holds a card number, which may stand in card.number only: everything else is kept"
 
 _ALIKE: Final = bytes(ord("0") if chr(code).isdecimal() else code for code in range(128)) + bytes(
     range(128, 256)
 )
 """Every digit made a zero."""
-_LONG_RUN: Final = b"0" * DIGITS_MIN
+_LONG_RUN: Final = b"0" * PLAUSIBLE_DIGITS_MIN
 _SEPARATORS: Final = b" -"
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[bfnrt])")
 
@@ -50,21 +55,18 @@ def refuse_in_kept_body(raw: bytes, document: Any) -> None:
     _refuse(_find(document, None))
     # What of it is no text to JSON, and what a parser drops as a name comes twice, is kept too.
     if holds_card_number(_ESCAPE.sub(_unescape, raw.decode())):
-        _refuse([FieldError("", "card_number", _DETAIL)])
+        _refuse([card_number_error("")])
 
 
 def find_in_header(pointer: str, text: str) -> list[FieldError]:
     """What is wrong with a header parameter, if it holds a card number."""
-    return [FieldError(pointer, "card_number", _DETAIL)] if holds_card_number(text) else []
+    return [card_number_error(pointer)] if holds_card_number(text) else []
 
 
 def _refuse(found: Iterable[FieldError]) -> None:
     errors = list(dict.fromkeys(found))
     if errors:
-        raise InvalidRequest(
-            "A card number may stand in card.number only: everything else is kept.",
-            errors=errors[:ERRORS_MAX],
-        )
+        raise card_number_refusal(errors[:ERRORS_MAX])
 
 
 def _unescape(escape: re.Match[str]) -> str:
@@ -73,7 +75,7 @@ def _unescape(escape: re.Match[str]) -> str:
 
 def _has_long_card_number(document: Mapping[str, Any]) -> bool:
     card = document.get("card")
-    return isinstance(card, Mapping) and len(card.get("number", "")) >= DIGITS_MIN
+    return isinstance(card, Mapping) and len(card.get("number", "")) >= PLAUSIBLE_DIGITS_MIN
 
 
 def _find(root: Any, exempt: Path | None) -> Iterator[FieldError]:
@@ -82,12 +84,12 @@ def _find(root: Any, exempt: Path | None) -> Iterator[FieldError]:
         path, node = pending.pop()
         if isinstance(node, str | int):
             if path != exempt and holds_card_number(str(node)):
-                yield FieldError(json_pointer(path), "card_number", _DETAIL)
+                yield card_number_error(safe_pointer(path))
         elif isinstance(node, Mapping):
             for name, member in node.items():
                 # A name that holds one cannot be shown, so it is the object around it that is named.
                 if holds_card_number(name):
-                    yield FieldError(json_pointer(path), "card_number", _DETAIL)
+                    yield card_number_error(safe_pointer(path))
                 pending.append(((*path, mask_card_numbers(name)), member))
         elif isinstance(node, list):
             pending.extend(((*path, index), member) for index, member in enumerate(node))

@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from payments_sandbox.domain.errors import FieldError
-from payments_sandbox.http.masking import json_pointer, safe_name
+from payments_sandbox.domain.field_codes import FieldCode
+from payments_sandbox.http.masking import safe_name, safe_pointer
 from payments_sandbox.http.problems import MalformedJson
 
 DEPTH_MAX: Final = 32
@@ -116,9 +117,9 @@ def find_inexact_numbers(value: Any) -> Iterator[FieldError]:
         path, node = pending.pop()
         if isinstance(node, float):
             detail = "must be an integer, written without a fraction or an exponent"
-            yield FieldError(json_pointer(path), "wrong_type", detail)
+            yield FieldError(safe_pointer(path), FieldCode.WRONG_TYPE, detail)
         elif isinstance(node, int) and abs(node) > INTEGER_MAX:
-            yield FieldError(json_pointer(path), "too_large", "must be an integer of at most 64 bits")
+            yield FieldError(safe_pointer(path), FieldCode.TOO_LARGE, "must be an integer of at most 64 bits")
         elif isinstance(node, dict):
             pending.extend(((*path, name), member) for name, member in node.items())
         elif isinstance(node, list):
@@ -148,7 +149,9 @@ def _parse(decoder: json.JSONDecoder, text: str, depth_max: int) -> Any:
         return decoder.decode(text)
     except _GivenTwice as error:
         fault = f'has the name "{safe_name(error.name)}" twice in one object'
-        raise MalformedJson("The body has a name twice.", fault, field_code="duplicate_field") from None
+        raise MalformedJson(
+            "The body has a name twice.", fault, field_code=FieldCode.DUPLICATE_FIELD
+        ) from None
     except _NotANumber:
         raise MalformedJson(
             "The body is not valid JSON.", "has NaN or Infinity, which are not JSON"

@@ -23,6 +23,7 @@ from payments_sandbox.domain.errors import (
 from payments_sandbox.domain.ids import AccountId, identify_api_key
 from payments_sandbox.domain.usage_plans import DEFAULT_PLAN, DEMO_PLAN
 from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ledger.retry import LOST, SETTINGS_RACES_MAX, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Principal, Record, Update
 
 DEMO_ACCOUNT: Final = AccountId("acct_demo")
@@ -34,7 +35,6 @@ API_KEYS_MAX: Final = 20
 """How many usable keys an account can have."""
 
 _KEY_LENGTH: Final = 32
-_ATTEMPTS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def ensure_demo_account(infrastructure: Infrastructure, secret: str = DEMO_API_K
     Where there is a gateway, whoever chose the key has told it.
     """
     key_id = identify_api_key(secret)
-    for _ in range(_ATTEMPTS):
+    for _ in range(SETTINGS_RACES_MAX):
         account, key = infrastructure.store.get([DEMO_ACCOUNT, key_id])
         if account is not None and key is not None:
             return
@@ -161,7 +161,7 @@ def create_api_key(infrastructure: Infrastructure, account_id: str, *, label: st
     account = _read_account(infrastructure, account_id)
     _check_limit(account)
     with _known_to_gateway(infrastructure, secret, account.data["plan"]) as gateway_key_id:
-        for _ in range(_ATTEMPTS):
+        for _ in range(SETTINGS_RACES_MAX):
             api_key = _describe(secret, label, infrastructure.clock.now_ms())
             if _add_key(infrastructure, account, api_key, gateway_key_id):
                 return NewApiKey(api_key, secret)
@@ -178,7 +178,8 @@ def revoke_api_key(infrastructure: Infrastructure, principal: Principal, key_id:
     """
     if key_id == principal.key_id:
         raise OwnApiKey("Use another key of the account to revoke this one.")
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> LostRace | None:
         account = _read_account(infrastructure, principal.account_id)
         keys = _keys_of(account)
         (record,) = infrastructure.store.get([key_id])
@@ -188,16 +189,18 @@ def revoke_api_key(infrastructure: Infrastructure, principal: Principal, key_id:
         if listed.revoked_at is not None:
             # The gateway may not have heard of it the first time.
             _withdraw(infrastructure, record)
-            return
+            return None
         now_ms = infrastructure.clock.now_ms()
         changed = [replace(key, revoked_at=now_ms) if key.key_id == key_id else key for key in keys]
         revoked = replace(record, version=record.version + 1, data={**record.data, "revoked_at": now_ms})
         updates = [Update(revoked), Update(_with_keys(account, changed))]
-        if isinstance(infrastructure.store.commit([], updates), Committed):
-            infrastructure.principals.forget(key_id)
-            _withdraw(infrastructure, record)
-            return
-    raise _busy()
+        if not isinstance(infrastructure.store.commit([], updates), Committed):
+            return LOST
+        infrastructure.principals.forget(key_id)
+        _withdraw(infrastructure, record)
+        return None
+
+    retry_on_conflict(attempt, _busy(), races_max=SETTINGS_RACES_MAX)
 
 
 def mark_controlled(infrastructure: Infrastructure, account_id: str, controls: Record) -> bool:

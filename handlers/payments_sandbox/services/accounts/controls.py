@@ -15,6 +15,7 @@ from payments_sandbox.domain.errors import AccountBusy
 from payments_sandbox.services.accounts.accounts import mark_controlled
 from payments_sandbox.services.accounts.seeds import seed_secret
 from payments_sandbox.services.infrastructure import Infrastructure
+from payments_sandbox.services.ledger.retry import LOST, SETTINGS_RACES_MAX, LostRace, retry_on_conflict
 from payments_sandbox.services.ledger.scopes import ScopedStore, scope_of
 from payments_sandbox.services.ports import Clock, Committed, Index, Record, Update
 from payments_sandbox.services.world import SharedInserts, World, plain_world
@@ -24,7 +25,6 @@ FEED_KEY: Final = "controls"
 """Where the FEED index lists the controls of all accounts: those whose time is not everybody's."""
 
 _PREFIX: Final = "ctl_"
-_ATTEMPTS: Final = 16
 _PAGE: Final = 1_000
 
 
@@ -104,19 +104,20 @@ def change_controls(
     After the first, other processes may take the account for an ordinary one for another `infrastructure.cache_lag_ms`.
     Errors: account_busy.
     """
-    for _ in range(_ATTEMPTS):
+
+    def attempt() -> tuple[Controls, bool] | LostRace:
         (record,) = infrastructure.store.get([_PREFIX + account_id])
         if record is None:
             controls = change(Controls())
             record = first_record(infrastructure, account_id, controls)
-            if mark_controlled(infrastructure, account_id, record):
-                return controls, True
-            continue
+            return (controls, True) if mark_controlled(infrastructure, account_id, record) else LOST
         controls = change(controls_of(record))
         changed = replace(record, version=record.version + 1, data=asdict(controls))
-        if isinstance(infrastructure.store.commit([], [Update(changed)]), Committed):
-            return controls, False
-    raise AccountBusy("Other changes to the account got there first; repeat the request.")
+        won = isinstance(infrastructure.store.commit([], [Update(changed)]), Committed)
+        return (controls, False) if won else LOST
+
+    busy = AccountBusy("Other changes to the account got there first; repeat the request.")
+    return retry_on_conflict(attempt, busy, races_max=SETTINGS_RACES_MAX)
 
 
 def first_record(infrastructure: Infrastructure, account_id: str, controls: Controls) -> Record:

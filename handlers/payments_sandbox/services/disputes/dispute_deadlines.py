@@ -4,8 +4,6 @@ The dispute's own record is due at its deadline. Doing it twice, or late, or in 
 once in time: the id of the change follows from the dispute and its version.
 """
 
-from typing import Final
-
 from payments_sandbox.domain.disputes import cause_of_deadline, find_transition
 from payments_sandbox.services.disputes.dispute_records import (
     data_of,
@@ -14,10 +12,9 @@ from payments_sandbox.services.disputes.dispute_records import (
 )
 from payments_sandbox.services.disputes.dispute_transitions import move_dispute, time_change_id
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Record, Stale
 from payments_sandbox.services.world import World
-
-_RACES_MAX: Final = 64
 
 
 def meet_deadline(world: World, record: Record) -> None:
@@ -25,7 +22,7 @@ def meet_deadline(world: World, record: Record) -> None:
 
     world: the account's, at the time of the deadline. record: the dispute, as it was listed.
     """
-    for _ in range(_RACES_MAX):
+    for _ in range(RACES_MAX):
         now_ms = world.clock.now_ms()
         record, authorization = read_with_authorization(world, record)
         data = data_of(record)

@@ -22,7 +22,9 @@ from payments_sandbox.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import identify_object
+from payments_sandbox.domain.pan_guard import refuse_own_card_number
 from payments_sandbox.services.disputes.dispute_deadlines import meet_deadline
 from payments_sandbox.services.disputes.dispute_records import (
     KIND,
@@ -47,12 +49,10 @@ from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
 from payments_sandbox.services.ledger.entries import AUTHORIZATION
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ledger.pan_guard import recognise_card, refuse_stray_card_number
+from payments_sandbox.services.ledger.pan_guard import recognise_card
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Committed, Index, Record
 from payments_sandbox.services.world import World
-
-RACES_MAX: Final = 64
-"""How often an operation decides anew because something else was faster."""
 
 _ANSWERABLE: Final = (DisputeStatus.WARNING_NEEDS_RESPONSE, DisputeStatus.NEEDS_RESPONSE)
 
@@ -148,7 +148,7 @@ def submit_evidence(
                 "There is no evidence to submit.", facts={"dispute_status": status.value}
             )
         texts = [(f"/evidence/{name}", text) for name, text in answer.evidence.items()]
-        refuse_stray_card_number(texts, recognise_card(world, authorization))
+        refuse_own_card_number(texts, recognise_card(world, authorization))
         draft = AuthorizationUpdate(world, authorization)
         if not answer.submit:
             return draft, _save(draft, record, {**data, "evidence": evidence}, change_id, request, now_ms)
@@ -312,7 +312,9 @@ def _read_authorization(world: World, authorization_id: str) -> Record:
     if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
-            errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
+            errors=[
+                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
+            ],
         )
     return record
 

@@ -12,7 +12,9 @@ from typing import Any, Final, TypedDict
 
 from payments_sandbox.domain.authorization import Authorization, Movement, Totals
 from payments_sandbox.domain.errors import FieldError, IdempotencyKeyReused
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import EntryIdentity, acquirer_reference, retrieval_reference
+from payments_sandbox.domain.json_pointers import escape_name
 from payments_sandbox.domain.network import Decline
 from payments_sandbox.domain.postings import Posting
 from payments_sandbox.domain.refund_courses import REFUND_COURSES
@@ -253,7 +255,9 @@ def require_same_request(
     raise IdempotencyKeyReused(
         f"This key made {made_id} at {format_timestamp(existing.created_at)} from a request that differs in: "
         f"{', '.join(pointers)}. Repeat that request unchanged, or use a new key.",
-        errors=[FieldError(pointer, "differs", "differs from the first request") for pointer in pointers],
+        errors=[
+            FieldError(pointer, FieldCode.DIFFERS, "differs from the first request") for pointer in pointers
+        ],
         facts={"first_used_at": format_timestamp(existing.created_at), name: made_id},
     )
 
@@ -269,8 +273,3 @@ def _differing(stored: Any, given: Any, pointer: str) -> list[str]:
         else:
             found += _differing(stored.get(name), given.get(name), f"{pointer}/{escape_name(name)}")
     return found
-
-
-def escape_name(name: str) -> str:
-    """A field's name as a part of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.services.ports import Index, Position, Record, Store
 
 T = TypeVar("T")
@@ -118,6 +119,8 @@ def decode_cursor(cursor: str) -> Position:
     raise InvalidRequest(
         "The cursor is not one that a listing gave.",
         errors=[
-            FieldError("query:cursor", "invalid_cursor", "use next_cursor of the page before, unchanged")
+            FieldError(
+                "query:cursor", FieldCode.INVALID_CURSOR, "use next_cursor of the page before, unchanged"
+            )
         ],
     )

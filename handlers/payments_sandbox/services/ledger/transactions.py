@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from payments_sandbox.domain.errors import CardNotFound, TransactionNotFound
 from payments_sandbox.domain.ids import PREFIXES
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ports import Index, Position, Record
+from payments_sandbox.services.ports import IDS_MAX, Index, Position, Record
 from payments_sandbox.services.world import World
-
-_IDS_PER_READ: Final = 100
-"""As many as one read of the store fetches. What clients add to an authorization is fewer; what time and the network add
-is not bounded by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +57,9 @@ def get_transaction(world: World, transaction_id: str) -> Family:
         root = found
     ids = entries.data_of(root)["entries"]
     members = [root]
-    for start in range(0, len(ids), _IDS_PER_READ):
-        found_members = world.store.get(ids[start : start + _IDS_PER_READ])
+    # What clients add to an authorization fits into one read; what time and the network add is not bounded by that.
+    for start in range(0, len(ids), IDS_MAX):
+        found_members = world.store.get(ids[start : start + IDS_MAX])
         members += [member for member in found_members if member is not None]
     return Family(entries.as_of(record, now_ms), [entries.as_of(member, now_ms) for member in members])
 

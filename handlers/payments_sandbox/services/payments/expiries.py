@@ -5,7 +5,6 @@ captured in between.
 """
 
 from dataclasses import replace
-from typing import Final
 
 from payments_sandbox.domain import postings
 from payments_sandbox.domain.authorization import plan_expiry
@@ -14,10 +13,9 @@ from payments_sandbox.domain.triggers import NO_TRIGGER
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import PlannedEntry, make_entry
 from payments_sandbox.services.ledger.entries import EXPIRY
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Record, Stale, Update
 from payments_sandbox.services.world import World
-
-_RACES_MAX: Final = 64
 
 
 def expire_authorization(world: World, record: Record) -> None:
@@ -25,7 +23,7 @@ def expire_authorization(world: World, record: Record) -> None:
 
     world: the account's, at the time of expiry. record: the authorization, as it was listed.
     """
-    for _ in range(_RACES_MAX):
+    for _ in range(RACES_MAX):
         now_ms = world.clock.now_ms()
         movement = plan_expiry(entries.authorization_of(record), now_ms=now_ms)
         if movement is None:

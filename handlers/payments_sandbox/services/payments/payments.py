@@ -8,7 +8,7 @@ comes from the idempotency key, so a repeat finds the first entry instead of wri
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 from payments_sandbox.domain import postings
 from payments_sandbox.domain.authorization import (
@@ -29,7 +29,10 @@ from payments_sandbox.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
+from payments_sandbox.domain.json_pointers import json_pointer
+from payments_sandbox.domain.pan_guard import has_card_digits, refuse_own_card_number
 from payments_sandbox.domain.timestamps import day_of
 from payments_sandbox.domain.triggers import (
     HEADER,
@@ -45,18 +48,11 @@ from payments_sandbox.services.disputes.dispute_transitions import close_warning
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry, EntryData
-from payments_sandbox.services.ledger.pan_guard import (
-    may_hold_card_number,
-    recognise_card,
-    refuse_stray_card_number,
-)
+from payments_sandbox.services.ledger.pan_guard import recognise_card
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.payments.refund_outcomes import await_outcome
 from payments_sandbox.services.ports import AlreadyExists, Committed, Record, Stale
 from payments_sandbox.services.world import World
-
-RACES_MAX: Final = 64
-"""How often an operation decides anew because another one was faster. Whoever wins a race moves the authorization on,
-so a loser either succeeds or meets a conflict long before."""
 
 
 @value_type
@@ -107,7 +103,7 @@ def authorize_payment(world: World, command: Authorize, *, idempotency_key: str)
     Source: ISO 8583 message 0100; draft-ietf-httpapi-idempotency-key-header.
     """
     card = command.card
-    refuse_stray_card_number(
+    refuse_own_card_number(
         _kept_card_texts(card) + _kept_texts(command), lambda digits: digits == card.number
     )
     if world.seeded:
@@ -138,7 +134,9 @@ def _require_test_card(number: str) -> None:
     if number not in TEST_CARDS:
         raise InvalidRequest(
             "An account with a seed takes published test cards only: GET /v1/test-cards.",
-            errors=[FieldError("/card/number", "not_a_test_card", "is not the number of a test card")],
+            errors=[
+                FieldError("/card/number", FieldCode.NOT_A_TEST_CARD, "is not the number of a test card")
+            ],
         )
 
 
@@ -325,7 +323,7 @@ def _operate(
             if existing is None:
                 raise
         else:
-            refuse_stray_card_number(_kept_texts(command), recognise_card(world, authorization))
+            refuse_own_card_number(_kept_texts(command), recognise_card(world, authorization))
             draft = AuthorizationUpdate(world, authorization)
             entry = draft.add_entry(kind, identity, request, plan, now_ms)
             match draft.commit():
@@ -350,7 +348,9 @@ def _get_authorization(world: World, authorization_id: str) -> Record:
     if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
         raise TransactionNotFound(
             "The account has no authorization of this id.",
-            errors=[FieldError("/authorization_id", "not_found", "names no authorization of this account")],
+            errors=[
+                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
+            ],
         )
     return record
 
@@ -420,7 +420,7 @@ def _kept_texts(command: Authorize | PaymentOperation) -> list[tuple[str, str]]:
         texts.append((f"header:{HEADER}", command.simulate))
     for name, value in (command.metadata or {}).items():
         # A name that may be a card number cannot be shown in a pointer.
-        pointer = "/metadata" if may_hold_card_number(name) else f"/metadata/{entries.escape_name(name)}"
+        pointer = "/metadata" if has_card_digits(name) else json_pointer(("metadata", name))
         texts += [(pointer, name), (pointer, value)]
     return texts
 

@@ -16,14 +16,13 @@ from payments_sandbox.domain.refund_courses import FAILED, OUTCOME_DELAY_MS, REF
 from payments_sandbox.domain.triggers import Simulation
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Record, Stale
 from payments_sandbox.services.world import World
 
 TIMER: Final = "refund_timer"
 SUCCESS: Final = "refund_success"
 FAILURE: Final = "refund_failure"
-
-_RACES_MAX: Final = 64
 
 
 def await_outcome(world: World, draft: AuthorizationUpdate, refund: Record) -> None:
@@ -47,7 +46,7 @@ def decide_outcome(world: World, timer: Record) -> None:
     world: the account's, at the time of the outcome. timer: as it was listed.
     """
     now_ms = world.clock.now_ms()
-    for _ in range(_RACES_MAX):
+    for _ in range(RACES_MAX):
         current, refund = world.store.get([timer.id, timer.data["refund_id"]])
         assert current is not None, "nothing is ever deleted"
         assert refund is not None, "a timer is written together with its refund"

@@ -15,7 +15,7 @@ Decides nothing about fees (`domain/fees.py`). Next: `settlement_records.py`, `s
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 from payments_sandbox.domain.errors import AccountBusy, SettlementNotFound
 from payments_sandbox.domain.fees import fee_of
@@ -26,6 +26,7 @@ from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.entries import data_of, with_settlement
 from payments_sandbox.services.ledger.listings import ListingPage, walk, walk_due
+from payments_sandbox.services.ledger.retry import LOST, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Index, Record, Update
 from payments_sandbox.services.settlement import settlement_records
 from payments_sandbox.services.settlement.representations import render_settlement
@@ -42,8 +43,6 @@ from payments_sandbox.services.settlement.settlement_records import (
     with_lines,
 )
 from payments_sandbox.services.world import World
-
-_RACES_MAX: Final = 64
 
 
 @dataclass(slots=True)
@@ -121,15 +120,17 @@ def gather(world: World, batch: Batch, go_on: Callable[[], bool] = lambda: True)
     Errors: account_busy.
     """
     gathered = Gathered()
-    for _ in range(_RACES_MAX):
-        if _Gathering(world, batch, go_on, gathered).run():
-            return gathered
-    raise AccountBusy("Others are settling the account; repeat the request.")
+
+    def attempt() -> Gathered | LostRace:
+        return gathered if _Gathering(world, batch, go_on, gathered).run() else LOST
+
+    return retry_on_conflict(attempt, _busy())
 
 
 def complete_settlement(world: World, settlement_id: str) -> Settlement:
     """Make a settlement's payout and tell of it, unless that was done before. Errors: account_busy."""
-    for _ in range(_RACES_MAX):
+
+    def attempt() -> Settlement | LostRace:
         (record,) = world.store.get([settlement_id])
         assert record is not None, "nothing is ever deleted"
         if record.data["completed"]:
@@ -145,9 +146,14 @@ def complete_settlement(world: World, settlement_id: str) -> Settlement:
             data=render_settlement(settlement),
             feed_key=entries.feed_key(record.account_id),
         )
-        if isinstance(world.store.commit([told], [Update(completed)]), Committed):
-            return settlement
-    raise AccountBusy("Others are settling the account; repeat the request.")
+        won = isinstance(world.store.commit([told], [Update(completed)]), Committed)
+        return settlement if won else LOST
+
+    return retry_on_conflict(attempt, _busy())
+
+
+def _busy() -> AccountBusy:
+    return AccountBusy("Others are settling the account; repeat the request.")
 
 
 def get_settlement(world: World, settlement_id: str) -> Settlement:

@@ -13,12 +13,12 @@ from typing import Any, Final
 from payments_sandbox.domain.errors import StoreUnavailable
 from payments_sandbox.domain.faults import Fault, Rule, parse_fault
 from payments_sandbox.services.accounts.controls import Controls, change_controls, get_controls
+from payments_sandbox.services.ledger.retry import LOST, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Record, Update
 from payments_sandbox.services.world import World
 
 KIND: Final = "fault_counters"
 _PREFIX: Final = "flt_"
-_RACES_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,17 @@ def next_fault(world: World, controls: Controls, operation_id: str) -> Fault | N
         return None
     if not any(rule.counts for rule in rules if rule.covers(operation_id)):
         return _parsed(next(rule for rule in rules if rule.covers(operation_id)))
-    for _ in range(_RACES_MAX):
+
+    def attempt() -> Fault | LostRace | None:
         record = _read_counters(world)
         seen, fired = _counters_of(record, controls)
         struck = _strike(rules, operation_id, seen, fired, _chance(world))
-        if _write_counters(world, record, controls, seen, fired):
-            return None if struck is None else _parsed(struck)
-    raise StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
+        if not _write_counters(world, record, controls, seen, fired):
+            return LOST
+        return None if struck is None else _parsed(struck)
+
+    busy = StoreUnavailable("Too many requests met the account's fault rules at once; repeat the request.")
+    return retry_on_conflict(attempt, busy)
 
 
 def rules_of(controls: Controls) -> list[Rule]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.domain.webhooks import (
     STALE_BY_S,
@@ -45,8 +46,6 @@ from payments_sandbox.services.world import World
 LEASE_MS: Final = 2 * TIMEOUT_MS + 10 * SECOND_MS
 """How long an attempt may take, a duplicate included, before another process may think it died; unless it is given a
 shorter lease, which is renewed while it lasts."""
-
-DROPPED: Final = "dropped_by_chaos"
 
 
 async def attempt_delivery(
@@ -103,7 +102,11 @@ async def _send(world: World, sender: Sender, record: Record, endpoint: Record) 
     """One attempt, or two where chaos asks for a duplicate, or none that leaves the house."""
     chaos = Chaos(**endpoint.data["chaos"])
     if record.data["attempt_count"] < chaos.drop_first:
-        return [Attempt(world.clock.now_ms(), [], ReceiverResponse(None, [], "", 0, DROPPED))]
+        return [
+            Attempt(
+                world.clock.now_ms(), [], ReceiverResponse(None, [], "", 0, AttemptError.DROPPED_BY_CHAOS)
+            )
+        ]
     body = record.data["body"].encode()
     attempts = []
     for _ in range(2 if chaos.duplicate else 1):
@@ -149,7 +152,7 @@ def _record_outcome(world: World, leased: Record, endpoint: Record, attempts: li
         return {**data, "attempt_count": count, "attempts": kept, "state": state}, due_at
 
     record = apply_change(world, leased, change)
-    if attempts[-1].reply.error != DROPPED:
+    if attempts[-1].reply.error != AttemptError.DROPPED_BY_CHAOS:
         note_endpoint_health(world, endpoint, verdict, now_ms)
     return delivery_of(record)
 

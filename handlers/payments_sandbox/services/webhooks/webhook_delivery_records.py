@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from payments_sandbox.domain.card_search import mask_card_numbers
+from payments_sandbox.domain.attempt_errors import AttemptError
+from payments_sandbox.domain.pan_guard import mask_card_numbers
 from payments_sandbox.services.ports import Committed, ReceiverResponse, Record, Update
 from payments_sandbox.services.world import World
 
@@ -124,6 +125,6 @@ def _attempt_of(data: Mapping[str, Any]) -> Attempt:
             [(name, value) for name, value in data["headers"]],
             data["body_start"],
             data["duration_ms"],
-            data["error"],
+            None if data["error"] is None else AttemptError(data["error"]),
         ),
     )

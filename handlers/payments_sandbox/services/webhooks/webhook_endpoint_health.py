@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from payments_sandbox.domain.webhooks import FAILING_MAX_MS, Verdict
 from payments_sandbox.services.ledger import entries
+from payments_sandbox.services.ledger.retry import SETTINGS_RACES_MAX
 from payments_sandbox.services.ports import Committed, Record, Update
 from payments_sandbox.services.world import World
-
-_RACES_MAX: Final = 16
 
 
 def note_endpoint_health(world: World, endpoint: Record, verdict: Verdict, now_ms: int) -> None:
@@ -17,7 +16,7 @@ def note_endpoint_health(world: World, endpoint: Record, verdict: Verdict, now_m
 
     Written only when something changes, so that a healthy endpoint costs nothing.
     """
-    for _ in range(_RACES_MAX):
+    for _ in range(SETTINGS_RACES_MAX):
         data = endpoint.data
         failing_since = data["failing_since"]
         if verdict.delivered:

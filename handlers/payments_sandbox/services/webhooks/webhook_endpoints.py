@@ -17,17 +17,17 @@ from payments_sandbox.domain.errors import (
     WebhookEndpointLimitReached,
     WebhookEndpointNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import format_timestamp
 from payments_sandbox.domain.webhook_urls import url_fault
 from payments_sandbox.domain.webhooks import ROTATION_MS, SECRET_BYTES, format_secret, matches
+from payments_sandbox.services.ledger.retry import LOST, SETTINGS_RACES_MAX, LostRace, retry_on_conflict
 from payments_sandbox.services.ports import Committed, Index, Record, Update
 from payments_sandbox.services.world import World
 
 KIND: Final = "webhook_endpoint"
 ENDPOINTS_MAX: Final = 20
 """How many endpoints an account can have: one read lists them all."""
-
-_ATTEMPTS: Final = 16
 
 _Changer = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -257,7 +257,7 @@ def _live_old_secrets(data: Mapping[str, Any], now_ms: int) -> list[Mapping[str,
 
 
 def _change(world: World, endpoint_id: str, change: _Changer) -> Record:
-    for _ in range(_ATTEMPTS):
+    def attempt() -> Record | LostRace:
         record = read_endpoint(world, endpoint_id)
         data = change(record.data)
         changed = replace(
@@ -266,9 +266,10 @@ def _change(world: World, endpoint_id: str, change: _Changer) -> Record:
             data=data,
             feed_key=None if data.get("deleted") else record.feed_key,
         )
-        if isinstance(world.store.commit([], [Update(changed)]), Committed):
-            return changed
-    raise AccountBusy("Other changes to the endpoint got there first; repeat the request.")
+        return changed if isinstance(world.store.commit([], [Update(changed)]), Committed) else LOST
+
+    busy = AccountBusy("Other changes to the endpoint got there first; repeat the request.")
+    return retry_on_conflict(attempt, busy, races_max=SETTINGS_RACES_MAX)
 
 
 def _require_sendable(world: World, url: str) -> None:
@@ -276,7 +277,7 @@ def _require_sendable(world: World, url: str) -> None:
     if fault is not None:
         raise InvalidRequest(
             f"Webhooks cannot be sent to this URL: {fault}.",
-            errors=[FieldError("/url", "url_refused", fault)],
+            errors=[FieldError("/url", FieldCode.URL_REFUSED, fault)],
         )
 
 

@@ -174,12 +174,5 @@ def test_two_requests_are_the_same_exactly_when_no_field_differs(
     assert differing(one, other) == differing(other, one)
 
 
-@given(st.text(max_size=8))
-def test_a_pointer_leads_back_to_the_name(name: str) -> None:
-    escaped = entries.escape_name(name)
-    assert "/" not in escaped
-    assert escaped.replace("~1", "/").replace("~0", "~") == name
-
-
 def test_the_feed_of_an_account_has_a_key_of_its_own() -> None:
     assert entries.feed_key("acct_a") == "acct_a#transaction"

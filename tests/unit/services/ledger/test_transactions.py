@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from payments_sandbox.domain.authorization import VALIDITY_MS, Totals
 from payments_sandbox.domain.errors import CardNotFound, FieldError, InvalidRequest, TransactionNotFound
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.timestamps import DAY_MS
 from payments_sandbox.services.accounts import accounts
 from payments_sandbox.services.ledger.entries import Entry
@@ -369,7 +370,7 @@ def test_what_no_listing_gave_is_no_cursor(world: World, cursor: str) -> None:
         list_transactions(world, EVERYTHING, limit=20, cursor=cursor)
     assert caught.value.code == "invalid_request"
     assert caught.value.errors == (
-        FieldError("query:cursor", "invalid_cursor", "use next_cursor of the page before, unchanged"),
+        FieldError("query:cursor", FieldCode.INVALID_CURSOR, "use next_cursor of the page before, unchanged"),
     )
 
 

@@ -19,6 +19,7 @@ from payments_sandbox.domain.errors import (
     StateConflict,
     TransactionNotFound,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import identify_card
 from payments_sandbox.domain.money import AMOUNT_MAX
 from payments_sandbox.domain.settlement import next_cutoff
@@ -48,7 +49,7 @@ from tests.doubles.ports import ACCOUNT, LEDGER_SECRET, NOW_MS, FrozenClock, mak
 from tests.doubles.stores import CountingStore
 from tests.each_case import each_case
 
-NOT_FOUND = (FieldError("/authorization_id", "not_found", "names no authorization of this account"),)
+NOT_FOUND = (FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account"),)
 
 
 # --- authorize -----------------------------------------------------------------------------------------------------

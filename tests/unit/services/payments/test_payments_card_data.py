@@ -14,6 +14,7 @@ from payments_sandbox.domain.errors import (
     FieldError,
     InvalidRequest,
 )
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import TransactionId
 from payments_sandbox.services.payments import payments
 from payments_sandbox.services.payments.payments import Authorize, PaymentOperation
@@ -73,7 +74,7 @@ def test_a_card_number_in_a_text_is_refused_and_named_without_the_number(
     with pytest.raises(InvalidRequest) as caught:
         payments.authorize_payment(world, request, idempotency_key="k")
     assert caught.value.code == "invalid_request"
-    assert caught.value.errors == (FieldError(pointer, "card_number", "holds the card number"),)
+    assert caught.value.errors == (FieldError(pointer, FieldCode.CARD_NUMBER, "holds the card number"),)
     shown = "".join(char for char in f"{caught.value.detail}{caught.value.errors}" if char.isdigit())
     assert NUMBER not in shown
     assert store.records == {}

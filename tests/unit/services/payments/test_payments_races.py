@@ -14,8 +14,9 @@ from payments_sandbox.domain.errors import (
     IdempotencyKeyReused,
     StateConflict,
 )
+from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ledger.transactions import get_transaction
-from payments_sandbox.services.payments.payments import RACES_MAX, Outcome
+from payments_sandbox.services.payments.payments import Outcome
 from tests.calls.outcomes import same_answer, snapshot, totals_now
 from tests.calls.payments import (
     OPERATION_KINDS,

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.errors import WebhookEndpointNotFound
 from payments_sandbox.domain.timestamps import SECOND_MS
 from payments_sandbox.services.ports import Post, ReceiverResponse
@@ -205,7 +206,7 @@ def test_a_receiver_that_does_not_answer_fails_everything_within_the_gateways_pa
     class Hanging(Receiver):
         async def send(self, post: Post) -> ReceiverResponse:
             self.posts.append(post)
-            return ReceiverResponse(None, [], "", post.timeout_ms, "timeout")
+            return ReceiverResponse(None, [], "", post.timeout_ms, AttemptError.TIMEOUT)
 
     receiver = Hanging(shop.secret, shop.clock)
     grades = shop.grade(receiver)

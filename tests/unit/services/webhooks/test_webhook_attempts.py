@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from payments_sandbox.domain.attempt_errors import AttemptError
 from payments_sandbox.domain.timestamps import DAY_MS, MINUTE_MS, SECOND_MS
 from payments_sandbox.domain.webhooks import ATTEMPTS_MAX, FAILING_MAX_MS, RETRY_DELAYS_MS, TIMEOUT_MS
 from payments_sandbox.services.ports import Post, ReceiverResponse
-from payments_sandbox.services.webhooks.webhook_attempts import DROPPED, attempt_delivery
+from payments_sandbox.services.webhooks.webhook_attempts import attempt_delivery
 from payments_sandbox.services.webhooks.webhook_deliveries import REORDER_MAX_MS, plan_deliveries, redeliver
 from payments_sandbox.services.webhooks.webhook_endpoints import Chaos, rotate_secret
 from tests.calls.webhooks import URL, Shop
@@ -51,7 +52,7 @@ def test_every_attempt_is_recorded_with_request_answer_duration_and_error(shop: 
     delivery_id = shop.plan()
     script = Script(
         ReceiverResponse(503, [("x-one", "1")], "later", 42, None),
-        ReceiverResponse(None, [], "", 15_000, "timeout"),
+        ReceiverResponse(None, [], "", 15_000, AttemptError.TIMEOUT),
         204,
     )
     for _ in range(3):
@@ -62,7 +63,7 @@ def test_every_attempt_is_recorded_with_request_answer_duration_and_error(shop: 
     replies = [attempt.reply for attempt in delivery.attempts]
     assert replies == [
         ReceiverResponse(503, [("x-one", "1")], "later", 42, None),
-        ReceiverResponse(None, [], "", 15_000, "timeout"),
+        ReceiverResponse(None, [], "", 15_000, AttemptError.TIMEOUT),
         reply(204),
     ]
     for attempt, post in zip(delivery.attempts, script.posts, strict=True):
@@ -388,7 +389,7 @@ def test_the_first_attempts_of_each_are_dropped_and_the_next_one_arrives(shop: S
     delivery = shop.read(delivery_id)
     assert (delivery.state, delivery.attempt_count) == ("succeeded", count + 1)
     errors = [attempt.reply.error for attempt in delivery.attempts]
-    assert errors == [DROPPED] * count + [None]
+    assert errors == [AttemptError.DROPPED_BY_CHAOS] * count + [None]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,13 @@
-"""Finding a card number in a text that is not meant to hold one, so that it can be refused before the text is kept.
+"""Every rule about card numbers in texts that are not meant to hold one, and the errors that refuse them.
+
+There are three rules, each for another purpose:
+
+- `holds_card_number`: the text holds a plausible card number, so it is refused before it is kept.
+- `refuse_own_card_number`: the text holds the payment's own number. The number is known, so that any digit in any script
+  counts, whatever stands between the digits.
+- `has_digit_run`, `has_card_digits`: the text is only shown (in a log, in an error), so that any long row of digits counts.
+
+Next: `http/reading/stray_cards.py` walks over requests; `services/ledger/pan_guard.py` recognises a payment's own card.
 
 Plausible is what is written as card numbers are (in one piece, or in groups of four digits and more with spaces or
 hyphens between them), is of a brand's range and length, and passes Luhn; and every published test card, however it is
@@ -11,16 +20,26 @@ numbers (EAN) that begin with 4 would be taken for them.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from payments_sandbox.domain.cards import brand_of, passes_luhn
+from payments_sandbox.domain.errors import FieldError, InvalidRequest
+from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.triggers import TEST_CARDS
 
-DIGITS_MIN: Final = 13
-"""The least digits of what is looked at. Shorter texts need not be."""
+CARD_DIGITS_MIN: Final = 12
+CARD_DIGITS_MAX: Final = 19
+"""How many digits a card number has. Source: ISO/IEC 7812-1."""
 
-# Source: the ranges as the networks publish them; ISO/IEC 7812-1 allows 19 digits at most.
+PLAUSIBLE_DIGITS_MIN: Final = 13
+"""The digits of the shortest plausible card number. A shorter text holds none."""
+
+_MASK: Final = "[masked]"
+
+_ONLY_PLACE: Final = "may stand in card.number only: everything else is kept"
+
+# Source: the ranges as the networks publish them.
 _LENGTHS: Final = {
     "visa": (16, 19),
     "mastercard": (16,),
@@ -30,12 +49,13 @@ _LENGTHS: Final = {
     "jcb": (16, 17, 18, 19),
     "unionpay": (16, 17, 18, 19),
 }
-_DIGITS_MAX: Final = 19
 
 _GROUP_MIN: Final = 4
 """The least digits of a group, save the last: 4-4-4-4, 4-6-5, 4-4-4-4-3. Lists of small numbers have fewer."""
 
-_RUN: Final = re.compile(rf"[0-9](?:[\s-]{{0,3}}[0-9]){{{DIGITS_MIN - 1},}}")
+_RUN: Final = re.compile(rf"[0-9](?:[\s-]{{0,3}}[0-9]){{{PLAUSIBLE_DIGITS_MIN - 1},}}")
+_DIGIT: Final = re.compile(r"\d")
+_DIGIT_RUN: Final = re.compile(rf"\d(?:[\s._-]{{0,3}}\d){{{CARD_DIGITS_MIN - 1},}}")
 _GROUP: Final = re.compile(r"[0-9]+")
 _NO_DIGIT: Final = re.compile(r"[^0-9]+")
 _UUID: Final = re.compile(
@@ -46,12 +66,10 @@ _FRACTION: Final = re.compile(r"[0-9]\.\Z")
 _PERCENT: Final = re.compile("%([0-9a-fA-F]{2})")
 _PUBLISHED: Final = re.compile("|".join([*TEST_CARDS, "4222222222222"]))
 
-_MASK: Final = "[masked]"
-
 
 def holds_card_number(text: str) -> bool:
     """Whether a plausible card number stands in the text."""
-    if len(text) < DIGITS_MIN:
+    if len(text) < PLAUSIBLE_DIGITS_MIN:
         return False
     # In a URL a space is `%20`, whose digits would hide those behind it.
     return _is_found(text) or ("%" in text and _is_found(_PERCENT.sub(_unquote, text)))
@@ -59,7 +77,7 @@ def holds_card_number(text: str) -> bool:
 
 def mask_card_numbers(text: str) -> str:
     """The text with `[masked]` in the place of every plausible card number."""
-    if len(text) < DIGITS_MIN:
+    if len(text) < PLAUSIBLE_DIGITS_MIN:
         return text
     masked, at = [], 0
     for start, end in _spans(_in_ascii_digits(text)):
@@ -113,7 +131,7 @@ def _spans_in_run(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         digits = ""
         for begin, stop in groups[first:]:
             digits += text[begin:stop]
-            if len(digits) > _DIGITS_MAX:
+            if len(digits) > CARD_DIGITS_MAX:
                 break
             if _is_card(digits) and _stands_alone(text, groups[first][0], stop):
                 taken_to = stop
@@ -126,7 +144,7 @@ def _spans_in_run(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _is_card(digits: str) -> bool:
     # The length first: it is the cheapest to look at, and rules out most.
     return (
-        len(digits) >= DIGITS_MIN
+        len(digits) >= PLAUSIBLE_DIGITS_MIN
         and len(digits) in _LENGTHS.get(brand_of(digits), ())
         and passes_luhn(digits)
     )
@@ -152,3 +170,57 @@ def _goes_on(text: str, places: range) -> bool:
         if not text[place].isalpha():
             return False
     return False
+
+
+def card_number_error(pointer: str) -> FieldError:
+    """The error of a field that holds a plausible card number."""
+    return FieldError(pointer, FieldCode.CARD_NUMBER, f"holds a card number, which {_ONLY_PLACE}")
+
+
+def card_number_refusal(errors: Sequence[FieldError]) -> InvalidRequest:
+    """The refusal of a request whose fields hold plausible card numbers."""
+    return InvalidRequest(f"A card number {_ONLY_PLACE}.", errors=errors)
+
+
+def refuse_own_card_number(texts: Iterable[tuple[str, str]], is_the_card: Callable[[str], bool]) -> None:
+    """Refuse texts that would be kept and that hold the number of the payment's own card.
+
+    Only this number is searched for, so order numbers and telephone numbers pass.
+
+    texts: pointer and text. is_the_card: whether these ASCII digits are the card's number.
+    Raises InvalidRequest, which names each text's pointer once.
+    """
+    stray = dict.fromkeys(pointer for pointer, text in texts if _holds_own_card_number(text, is_the_card))
+    if stray:
+        raise InvalidRequest(
+            f"The card number {_ONLY_PLACE}.",
+            errors=[FieldError(pointer, FieldCode.CARD_NUMBER, "holds the card number") for pointer in stray],
+        )
+
+
+def _holds_own_card_number(text: str, is_the_card: Callable[[str], bool]) -> bool:
+    # Digits of any script, whatever separates them.
+    found = _DIGIT.findall(text) if len(text) >= CARD_DIGITS_MIN else ()
+    if len(found) < CARD_DIGITS_MIN:
+        return False
+    digits = "".join([str(int(char)) for char in found])
+    return any(
+        is_the_card(digits[start : start + length])
+        for length in range(CARD_DIGITS_MIN, CARD_DIGITS_MAX + 1)
+        for start in range(len(digits) - length + 1)
+    )
+
+
+def has_card_digits(text: str) -> bool:
+    """Whether a text has as many digits as a card number, whatever separates them."""
+    return len(_DIGIT.findall(text)) >= CARD_DIGITS_MIN
+
+
+def has_digit_run(text: str) -> bool:
+    """Whether the text has a row of at least as many digits as a card number, perhaps in groups."""
+    return _DIGIT_RUN.search(text) is not None
+
+
+def mask_digit_runs(text: str) -> str:
+    """The text with `[masked]` in the place of every row of digits that `has_digit_run` finds."""
+    return _DIGIT_RUN.sub(_MASK, text)

@@ -3,11 +3,23 @@
 import random
 import uuid
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments_sandbox.domain.card_search import DIGITS_MIN, holds_card_number, mask_card_numbers
 from payments_sandbox.domain.cards import brand_of, luhn_digit
+from payments_sandbox.domain.errors import InvalidRequest
+from payments_sandbox.domain.pan_guard import (
+    PLAUSIBLE_DIGITS_MIN,
+    card_number_error,
+    card_number_refusal,
+    has_card_digits,
+    has_digit_run,
+    holds_card_number,
+    mask_card_numbers,
+    mask_digit_runs,
+    refuse_own_card_number,
+)
 from payments_sandbox.domain.triggers import TEST_CARDS
 from tests.each_case import each_case
 
@@ -141,5 +153,55 @@ def test_every_number_is_masked_and_what_stands_between_stays() -> None:
 
 
 def test_short_texts_are_not_looked_at() -> None:
-    assert min(map(len, TEST_CARDS)) >= DIGITS_MIN
-    assert not holds_card_number("4" * (DIGITS_MIN - 1))
+    assert min(map(len, TEST_CARDS)) >= PLAUSIBLE_DIGITS_MIN
+    assert not holds_card_number("4" * (PLAUSIBLE_DIGITS_MIN - 1))
+
+
+@each_case(
+    "text",
+    [
+        "4242424242424242",
+        "4242 4242 4242 4242",
+        "4242-4242-4242-4242",
+        "4242.4242.4242.4242",
+        "4242   4242 - 4242\t4242",
+        "424242424242",
+        "٤" * 16,
+    ],
+)
+def test_in_what_is_only_shown_every_long_row_of_digits_is_masked(text: str) -> None:
+    assert has_digit_run(text)
+    assert mask_digit_runs(f"a{text}b") == "a[masked]b"
+
+
+@each_case("text", ["42424242424", "2026-01-31", "a1b2c3d4e5f6a7b8c9d0", ""])
+def test_shorter_rows_of_digits_stay(text: str) -> None:
+    assert not has_digit_run(text)
+    assert mask_digit_runs(text) == text
+
+
+def test_a_text_has_the_digits_of_a_card_however_far_they_stand_apart() -> None:
+    assert has_card_digits("4 of 2 and 4 or 2; 4, 2, 4x2y4z2_4+2")
+    assert not has_card_digits("4 of 2 and 4 or 2; 4, 2, 4x2y4z2_4")
+
+
+def test_the_own_number_is_found_in_any_script_and_other_numbers_pass() -> None:
+    texts = [
+        ("/a", "4x111111111111111"),
+        ("/b", OTHER_VISA),
+        ("/c", "٤١١١ of ١١١١/١١١١-١١١١"),
+        ("/a", OTHER_VISA),
+    ]
+    refuse_own_card_number(texts, lambda digits: digits == "4242424242424242")
+    with pytest.raises(InvalidRequest) as caught:
+        refuse_own_card_number(texts, lambda digits: digits == OTHER_VISA)
+    assert [error.pointer for error in caught.value.errors] == ["/a", "/b", "/c"]
+
+
+def test_every_refusal_has_one_code_and_names_the_one_place_where_a_number_may_stand() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        refuse_own_card_number([("/a", OTHER_VISA)], lambda digits: digits == OTHER_VISA)
+    plausible = card_number_refusal([card_number_error("/a")])
+    for refusal in (caught.value, plausible):
+        assert "card number may stand in card.number only" in refusal.detail
+        assert [error.code for error in refusal.errors] == ["card_number"]
