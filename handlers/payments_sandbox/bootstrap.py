@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp
 
+from payments_sandbox.adapters.apigateway.limiter import GatewayLimiter
 from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
+from payments_sandbox.adapters.lazy import LazyKeyRegistry, LazySecretBox, LazySender
 from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
@@ -23,7 +25,7 @@ from payments_sandbox.http.reading.contract import OperationSpec, load_contract
 from payments_sandbox.services.accounts.accounts import authenticate, ensure_demo_account
 from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.ledger_secret import bind_ledger_secret, is_bound
-from payments_sandbox.services.ports import (
+from payments_sandbox.services.ports import ApiKeyRegistry, SecretBox, Sender, Store
     ApiKeyRegistry,
     Post,
     ReceiverResponse,
@@ -254,49 +256,6 @@ def _load_payments(operation: OperationSpec) -> Handler:
     """The handler of an operation; a function that starts cold imports at once what takes payments, and no more."""
     handler = LazyHandler(operation)
     return handler.load() if operation.tag == "payments" else handler
-
-
-class GatewayLimiter:
-    """`RateLimiter` where API Gateway's usage plans count: it cannot know what is left, so it says nothing."""
-
-    def take(self, key_id: str, plan: str) -> None:
-        return None
-
-
-class LazySecretBox:
-    """`SecretBox` that is made when it is first needed."""
-
-    def __init__(self, make: Callable[[], SecretBox]) -> None:
-        self._make = cache(make)
-
-    def seal(self, secret: bytes) -> str:
-        return self._make().seal(secret)
-
-    def open(self, sealed: str) -> bytes:
-        return self._make().open(sealed)
-
-
-class LazyKeyRegistry:
-    """`ApiKeyRegistry` that is made when it is first needed."""
-
-    def __init__(self, make: Callable[[], ApiKeyRegistry]) -> None:
-        self._make = cache(make)
-
-    def register(self, key_id: str, secret: str, plan: str) -> str:
-        return self._make().register(key_id, secret, plan)
-
-    def withdraw(self, gateway_key_id: str) -> None:
-        self._make().withdraw(gateway_key_id)
-
-
-class LazySender:
-    """`Sender` that is made when it is first needed."""
-
-    def __init__(self, make: Callable[[], Sender]) -> None:
-        self._make = cache(make)
-
-    async def send(self, post: Post) -> ReceiverResponse:
-        return await self._make().send(post)
 
 
 def _build_secret_box(settings: LambdaSettings) -> SecretBox:

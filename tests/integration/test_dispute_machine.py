@@ -242,7 +242,7 @@ class DisputeMachine(RuleBasedStateMachine):
         known = all_disputes(plain_world(self.infrastructure, ACCOUNT))
         if known:
             dispute_id, key = known[which % len(known)].dispute_id, self.fresh()
-            self.attempt(lambda: call(self.infrastructure, dispute_id, key))
+            self.attempt(lambda: call(plain_world(self.infrastructure, ACCOUNT), dispute_id, key))
 
     def attempt(self, call: Callable[[], Any]) -> None:
         """Do it, unless the state refuses it; a request whose answer is lost is sent again."""

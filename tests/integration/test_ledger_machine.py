@@ -231,7 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 continue
             if record.id not in roots:
                 continue  # of an earlier history in the same ledger
-            do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
+            do_scheduled_work(plain_world(self.infrastructure, record.account_id), record)
             (after,) = self.store.get([record.id])
             assert after is not None
             entry = self.model.expire(roots[record.id].family)
@@ -240,14 +240,14 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ids[entry] = made.id
             self.first_responses[made.id] = render_transaction(as_created(made))
             # Done again, it changes nothing.
-            do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
+            do_scheduled_work(plain_world(self.infrastructure, record.account_id), record)
             assert self.store.get([record.id]) == [after]
 
     def settles_a_day(self, record: Record) -> None:
         """What one entry's being due brings about: its whole day is settled, as of the day's end."""
         moment = record.due_at
         assert moment is not None
-        do_scheduled_work(plain_world(self.infrastructure, ACCOUNT), record)
+        do_scheduled_work(plain_world(self.infrastructure, record.account_id), record)
         for entry in self.model.unsettled(record.account_id):
             if entry.day_ends <= moment:
                 entry.settled_at = moment
@@ -362,7 +362,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 plain_world(self.infrastructure, account), limit=100, cursor=None
             ).items:
                 assert settlement.completed
-                held = read_lines(plain_world(self.infrastructure, ACCOUNT), settlement)
+                held = read_lines(plain_world(self.infrastructure, account), settlement)
                 lines += [line.transaction_id for line in held]
                 owed = 0
                 for line in held:

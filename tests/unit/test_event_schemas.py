@@ -251,7 +251,7 @@ def refunds_take_their_time(infrastructure: Infrastructure) -> None:
         )
     for timer in infrastructure.store.page(Index.DUE, ACCOUNT).records:
         if timer.kind == "refund_timer":
-            do_scheduled_work(plain_world(infrastructure, ACCOUNT), timer)
+            do_scheduled_work(plain_world(infrastructure, timer.account_id), timer)
 
 
 def _record(infrastructure: Infrastructure, record_id: str) -> Record:
