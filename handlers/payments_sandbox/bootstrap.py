@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,13 +26,6 @@ from payments_sandbox.services.accounts.accounts import authenticate, ensure_dem
 from payments_sandbox.services.infrastructure import Infrastructure
 from payments_sandbox.services.ledger.ledger_secret import bind_ledger_secret, is_bound
 from payments_sandbox.services.ports import ApiKeyRegistry, SecretBox, Sender, Store
-    ApiKeyRegistry,
-    Post,
-    ReceiverResponse,
-    SecretBox,
-    Sender,
-    Store,
-)
 from payments_sandbox.settings import (
     DeliverSettings,
     LambdaSettings,
