@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from payments_sandbox.adapters.apigateway.limiter import GatewayLimiter
 from payments_sandbox.adapters.iso8583.packer import Iso8583Packer
-from payments_sandbox.adapters.lazy import LazyKeyRegistry, LazySecretBox, LazySender
+from payments_sandbox.adapters.lazy import lazy
 from payments_sandbox.adapters.system.clock import SystemClock
 from payments_sandbox.adapters.system.limiter import TokenBucketLimiter
 from payments_sandbox.adapters.system.principals import TTL_MS as PRINCIPAL_TTL_MS
@@ -136,15 +136,13 @@ def build_lambda_infrastructure(settings: LambdaSettings, store: Store) -> Infra
         randomness=SystemRandomness(),
         limiter=GatewayLimiter(),
         principals=RecentPrincipals(clock),
-        secret_box=LazySecretBox(partial(_build_secret_box, settings)),
+        secret_box=lazy(partial(_build_secret_box, settings)),
         ledger_secret=settings.secret,
-        sender=LazySender(_build_public_sender),
+        sender=lazy(_build_public_sender),
         public_url=settings.public_url,
         cache_lag_ms=PRINCIPAL_TTL_MS,
         request_budget_s=GATEWAY_BUDGET_S,
-        key_registry=LazyKeyRegistry(partial(_build_key_registry, settings))
-        if settings.default_usage_plan
-        else None,
+        key_registry=lazy(partial(_build_key_registry, settings)) if settings.default_usage_plan else None,
         demo_api_key=settings.demo_api_key,
         packer=Iso8583Packer(),
     )

@@ -1,6 +1,6 @@
 """What things ask of AWS: per authorization, per event, per night, and in a month in which nothing happens.
 
-The write and read units of the ledger are what the services really do, held to it by `tests/load/test_write_units.py`. What a
+The write and read units of the ledger are what the services really do, held to it by `tests/load/test_cost.py`. What a
 function takes and how large a log line is are assumptions, on the safe side: an authorization takes the 50 ms that the
 alarm on P95 allows, while measured ones take a few (docs/performance.md).
 """
