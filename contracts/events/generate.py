@@ -1,4 +1,6 @@
-"""Writes the JSON Schema of each event type: `python -m contracts.events.generate`, after a change to the contract.
+"""Writes the JSON Schema of each event type, and the kinds of events for the Pulumi program.
+
+`python -m contracts.events.generate`, after a change to the contract or to `domain/entry_kinds.py`.
 
 What a webhook holds is described once, in the contract's components. Receivers want one self-contained schema for each
 type, in the draft that their tools read: so these are made from those, and a test compares what is committed with what
@@ -19,6 +21,7 @@ from payments_sandbox.settings import contract_path
 Json = dict[str, Any]
 
 DIRECTORY: Final = Path(__file__).parent
+KINDS_FILE: Final = DIRECTORY.parents[1] / "stacks" / "event_kinds.json"
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 COMPONENT: Final = "#/components/schemas/"
 DEFINITION: Final = "#/$defs/"
@@ -67,8 +70,14 @@ def text_of(schema: Json) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
+def kinds_text() -> str:
+    """The kinds of events as they are committed for the Pulumi program."""
+    return json.dumps(sorted(ENTRY_KINDS), indent=2) + "\n"
+
+
 def main() -> None:
-    """Write a file for each event type, and delete those of types that are no more."""
+    """Write a file for each event type, delete those of types that are no more, and write the kinds."""
+    KINDS_FILE.write_text(kinds_text(), "utf-8")
     schemas = event_schemas(yaml.safe_load(contract_path().read_text("utf-8")))
     for file in DIRECTORY.glob("*.json"):
         if file.stem not in schemas:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -10,9 +11,14 @@ import pytest
 from payments_sandbox.adapters.sqlite.exclusive import Exclusive, InsertBatch
 from payments_sandbox.adapters.sqlite.store import SqliteStore
 from payments_sandbox.bootstrap import LocalSandbox, build_local
-from payments_sandbox.domain.errors import StoreUnavailable
+from payments_sandbox.domain.errors import StoreUnavailable, TransactionNotFound
+from payments_sandbox.http.operations.call import Call, OperationResult
+from payments_sandbox.http.pipeline.app import build_app
 from payments_sandbox.services.accounts.accounts import DEMO_API_KEY
+from payments_sandbox.services.ports import Record
 from payments_sandbox.settings import LocalSettings
+from tests.doubles.ports import make_infrastructure
+from tests.integration.http_contract import API_KEY, CONTRACT, ask, authenticate
 from tests.load.samples import ACCEPTED
 
 
@@ -82,3 +88,34 @@ def test_a_commit_that_fails_is_everybodys_503_and_repeating_them_works(
     answers = authorize(sandbox, keys)
     assert [answer.status_code for answer in answers] == [201] * 3
     assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None] * 3
+
+
+class FailingGroup:
+    """`GroupCommit` whose commit fails when somebody waits for it."""
+
+    def insert(self, record: Record) -> None:
+        return None
+
+    async def settled(self) -> None:
+        raise StoreUnavailable("The commit failed.")
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_no_operation_is_answered_before_what_it_inserted_is_committed(refuses: bool) -> None:
+    """Whatever its handler does: the pipeline waits, so that no handler can forget to."""
+
+    async def insert(call: Call) -> OperationResult:
+        call.world.insert(Record("auth_1", "authorization", call.account_id, 1, 0, {}))
+        await asyncio.sleep(0)
+        if refuses:
+            raise TransactionNotFound("The account has no transaction of this id.")
+        return OperationResult(200, {})
+
+    app = build_app(
+        CONTRACT,
+        replace(make_infrastructure(), group=FailingGroup()),
+        authenticate=authenticate,
+        find_handler=lambda operation: insert,
+    )
+    response = ask(app, "GET", "/v1/transactions", headers={"x-api-key": API_KEY})
+    assert (response.status, response.code) == (503, "store_unavailable")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from contracts.events.generate import KINDS_FILE, kinds_text
 from payments_sandbox.domain.disputes import TRANSITIONS
 from payments_sandbox.domain.entry_kinds import ENTRY_KINDS
 from payments_sandbox.domain.ids import OBJECT_PREFIXES, PREFIXES
@@ -40,7 +41,8 @@ def test_event_types_are_those_of_the_contract_in_its_order() -> None:
 
 
 def test_the_pulumi_program_lists_every_kind() -> None:
-    assert list(EVENT_KINDS) == sorted(ENTRY_KINDS), "write the new kind into stacks/event_kinds.py"
+    assert list(EVENT_KINDS) == sorted(ENTRY_KINDS), "run python -m contracts.events.generate"
+    assert KINDS_FILE.read_text("utf-8") == kinds_text()
 
 
 def test_the_contracts_examples_have_the_ids_and_network_references_of_their_kinds() -> None:

@@ -97,7 +97,7 @@ def reset_clock(world: World) -> tuple[ClockReading, bool]:
 async def advance_clock(world: World, sender: Sender, target_ms: int, *, budget_s: int) -> Advance:
     """Do everything that falls due until then, in the order of due times, and set the clock to it.
 
-     target_ms: milliseconds since the epoch. budget_s: how long the work may take.
+    target_ms: milliseconds since the epoch. budget_s: how long the work may take.
     Errors, by precedence: clock_not_ahead: the account's time is past that already. account_busy.
     """
     before = read_clock(world)
