@@ -16,7 +16,7 @@ class RequestState:
 
     headers: by lower-case name, the last one where a name is given twice; such names are in `repeated`.
     route: the template, for logs; None until one is found. status: of the response, 0 until it starts.
-    body: as it arrived. document: parsed and valid; None for a body that is kept as sent. path, query, header: parameters,
+    body: as it arrived. json: the body, parsed and valid; None for a body that is kept as sent. path, query, header: parameters,
     converted. fault: what was done to the request on purpose, in the words that asked for it.
     """
 
@@ -28,7 +28,7 @@ class RequestState:
     body: bytes = b""
     principal: Principal | None = None
     quota: Quota | None = None
-    document: Any = None
+    json: Any = None
     path: Mapping[str, Any] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
     header: Mapping[str, Any] = field(default_factory=dict)

@@ -77,7 +77,7 @@ class ContractOperation:
             request_id=state.request_id,
             principal=principal,
             own_world=world,
-            body=state.document,
+            body=state.json,
             raw_body=state.body,
             path=state.path,
             query=state.query,

@@ -75,21 +75,21 @@ class RequestReader:
         if self._kept_as_sent:
             refuse_in_kept_body(state.body, parse_any_json(state.body))
             return
-        document = parse_json(state.body)
-        if not document.inexact and isinstance(document.value, dict) and schema.is_valid(document.value):
-            state.document = document.value
-            refuse_in_body(state.body, document.value)
+        parsed = parse_json(state.body)
+        if not parsed.inexact and isinstance(parsed.value, dict) and schema.is_valid(parsed.value):
+            state.json = parsed.value
+            refuse_in_body(state.body, parsed.value)
             return
-        if not isinstance(document.value, dict):
+        if not isinstance(parsed.value, dict):
             raise invalid_request([FieldError("", FieldCode.WRONG_TYPE, "must be a JSON object")])
-        errors = schema.explain(document.value, ERRORS_MAX + 1)
+        errors = schema.explain(parsed.value, ERRORS_MAX + 1)
         known = {error.pointer for error in errors}
-        errors += [error for error in find_inexact_numbers(document.value) if error.pointer not in known]
+        errors += [error for error in find_inexact_numbers(parsed.value) if error.pointer not in known]
         if errors:
             raise invalid_request(errors)
         # A long run of digits turned out to be text, or a number that fits.
-        state.document = document.value
-        refuse_in_body(state.body, document.value)
+        state.json = parsed.value
+        refuse_in_body(state.body, parsed.value)
 
 
 def _require_json(media_type: bytes | None, repeated: bool) -> None:

@@ -36,7 +36,7 @@ _SEPARATORS: Final = b" -"
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[bfnrt])")
 
 
-def refuse_in_body(raw: bytes, document: Mapping[str, Any]) -> None:
+def refuse_in_body(raw: bytes, body: Mapping[str, Any]) -> None:
     """Raise InvalidRequest when a field of a valid body other than `card.number` holds a card number.
 
     raw: the body's bytes.
@@ -44,15 +44,15 @@ def refuse_in_body(raw: bytes, document: Mapping[str, Any]) -> None:
     # An escape, of JSON or in a URL, and another script may be digits in disguise.
     if raw.isascii() and b"\\" not in raw and b"%" not in raw:
         runs = raw.translate(_ALIKE, _SEPARATORS).count(_LONG_RUN)
-        if runs == 0 or (runs == 1 and _has_long_card_number(document)):
+        if runs == 0 or (runs == 1 and _has_long_card_number(body)):
             return
-    _refuse(_find(document, _CARD_NUMBER))
+    _refuse(_find(body, _CARD_NUMBER))
 
 
-def refuse_in_kept_body(raw: bytes, document: Any) -> None:
+def refuse_in_kept_body(raw: bytes, body: Any) -> None:
     """The same for a body that is kept as it came: no place is exempt,
-    `document` has its numbers as texts."""
-    _refuse(_find(document, None))
+    `body` has its numbers as texts."""
+    _refuse(_find(body, None))
     # What of it is no text to JSON, and what a parser drops as a name comes twice, is kept too.
     if holds_card_number(_ESCAPE.sub(_unescape, raw.decode())):
         _refuse([card_number_error("")])
@@ -73,8 +73,8 @@ def _unescape(escape: re.Match[str]) -> str:
     return " " if escape[1] is None else chr(int(escape[1], 16))
 
 
-def _has_long_card_number(document: Mapping[str, Any]) -> bool:
-    card = document.get("card")
+def _has_long_card_number(body: Mapping[str, Any]) -> bool:
+    card = body.get("card")
     return isinstance(card, Mapping) and len(card.get("number", "")) >= PLAUSIBLE_DIGITS_MIN
 
 
