@@ -59,10 +59,7 @@ class LocalSandbox:
 
 
 def build_local(
-    settings: LocalSettings,
-    *,
-    public_url: str = "",
-    access_log: AccessLog | None = None,
+    settings: LocalSettings, *, public_url: str = "", access_log: AccessLog | None = None
 ) -> LocalSandbox:
     """The embedded home: SQLite, the key beside it, the demo account, Swagger UI, webhooks from the same process.
 
@@ -152,10 +149,7 @@ def build_lambda_app(settings: LambdaSettings, store: Store) -> ASGIApp:
     """The AWS home's app on any store; what `build_lambda` and the benchmark share."""
     infrastructure = build_lambda_infrastructure(settings, store)
     path = Path(settings.contract) if settings.contract else contract_path()
-    options = HttpOptions(
-        allowed_origins=origins(settings.cors_origins),
-        contract_is_valid=True,
-    )
+    options = HttpOptions(allowed_origins=origins(settings.cors_origins), contract_is_valid=True)
     return build_app(
         load_contract(path),
         infrastructure,
@@ -222,19 +216,9 @@ def _build_worker_infrastructure(table: str, feed_shards: int, ledger_secret: by
 
 def build_settlement(settings: SettlementSettings) -> "SettlementTasks":
     """The AWS home's settlement: its tasks, on the table."""
-    from payments_sandbox.adapters.dynamodb.client import create_client
-    from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
     from payments_sandbox.workers.settlement import SettlementTasks
 
-    clock = SystemClock()
-    infrastructure = Infrastructure(
-        store=DynamoDbStore(create_client(), settings.table, feed_shards=settings.feed_shards),
-        clock=clock,
-        randomness=SystemRandomness(),
-        limiter=GatewayLimiter(),
-        principals=RecentPrincipals(clock),
-        ledger_secret=settings.secret,
-    )
+    infrastructure = _build_worker_infrastructure(settings.table, settings.feed_shards, settings.secret)
     return SettlementTasks(infrastructure)
 
 

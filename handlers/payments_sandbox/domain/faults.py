@@ -39,7 +39,6 @@ STORE_UNAVAILABLE: Final = "store_unavailable"
 LATENCY: Final = "latency"
 NONE: Final = "none"
 
-ERROR_STATUSES: Final = (500, 502, 503, 504)
 TIMEOUT_STATUS: Final = 504
 
 _FAULT: Final = re.compile(

@@ -7,7 +7,7 @@ There are three rules, each for another purpose:
   counts, whatever stands between the digits.
 - `has_digit_run`, `has_card_digits`: the text is only shown (in a log, in an error), so that any long row of digits counts.
 
-Next: `http/reading/stray_cards.py` walks over requests; `services/ledger/pan_guard.py` recognises a payment's own card.
+Next: `http/reading/stray_cards.py` walks over requests; `services/ledger/authorizations.py` recognises a payment's own card.
 
 Plausible is what is written as card numbers are (in one piece, or in groups of four digits and more with spaces or
 hyphens between them), is of a brand's range and length, and passes Luhn; and every published test card, however it is

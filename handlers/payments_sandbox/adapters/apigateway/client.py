@@ -1,12 +1,8 @@
-"""The connection to API Gateway's control plane. Importing this imports no boto3; making a client does."""
+"""The connection to API Gateway's control plane."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-CONNECT_TIMEOUT_S: Final = 1.0
-READ_TIMEOUT_S: Final = 3.0
-ATTEMPTS_MAX: Final = 4
-"""The control plane takes a handful of calls a second, so that waiting and asking again is the rule there. With the
-timeouts above and botocore's pauses, one that does not answer is reported within 20 seconds."""
+from payments_sandbox.adapters.aws_clients import create_aws_client
 
 
 class GatewayClient(Protocol):
@@ -26,18 +22,11 @@ class GatewayClient(Protocol):
 
 
 def create_client(*, region_name: str | None = None, endpoint_url: str | None = None) -> GatewayClient:
-    """An API Gateway client. None leaves region and endpoint to the AWS configuration; credentials always come from there."""
-    import boto3
-    from botocore.config import Config
+    """An API Gateway client, which reports a service that does not answer within 20 seconds.
 
-    client: GatewayClient = boto3.client(
-        "apigateway",
-        region_name=region_name,
-        endpoint_url=endpoint_url,
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
-        ),
+    The control plane takes a handful of calls a second, so that waiting and asking again is the rule there.
+    """
+    client: GatewayClient = create_aws_client(
+        "apigateway", region_name, endpoint_url, read_timeout_s=3.0, attempts_max=4
     )
     return client

@@ -1,11 +1,8 @@
-"""The connection to KMS. Importing this imports no boto3; making a client does."""
+"""The connection to KMS."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-CONNECT_TIMEOUT_S: Final = 1.0
-READ_TIMEOUT_S: Final = 2.0
-ATTEMPTS_MAX: Final = 3
-"""With the timeouts above, a KMS that does not answer is reported within ten seconds."""
+from payments_sandbox.adapters.aws_clients import create_aws_client
 
 
 class KmsClient(Protocol):
@@ -21,18 +18,6 @@ class KmsClient(Protocol):
 
 
 def create_client(*, region_name: str | None = None, endpoint_url: str | None = None) -> KmsClient:
-    """A KMS client. None leaves region and endpoint to the AWS configuration; credentials always come from there."""
-    import boto3
-    from botocore.config import Config
-
-    client: KmsClient = boto3.client(
-        "kms",
-        region_name=region_name,
-        endpoint_url=endpoint_url,
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS_MAX},
-        ),
-    )
+    """A KMS client, which reports a service that does not answer within ten seconds."""
+    client: KmsClient = create_aws_client("kms", region_name, endpoint_url, read_timeout_s=2.0)
     return client

@@ -3,10 +3,7 @@
 from payments_sandbox.http.operations.call import Call, OperationResult
 from payments_sandbox.services.disputes import disputes, early_fraud_warnings
 from payments_sandbox.services.disputes.disputes import DisputeOutcome, OpenDispute
-from payments_sandbox.services.disputes.representations import (
-    render_dispute,
-    render_early_fraud_warning,
-)
+from payments_sandbox.services.disputes.representations import render_dispute, render_early_fraud_warning
 
 _REPLAYED = {"Idempotent-Replayed": "true"}
 
@@ -20,10 +17,7 @@ async def create_dispute(call: Call) -> OperationResult:
         amount=body.get("amount"),
         inquiry=body.get("inquiry", False),
     )
-    return _answer(
-        201,
-        disputes.create_dispute(call.world, command, idempotency_key=call.idempotency_key),
-    )
+    return _answer(201, disputes.create_dispute(call.world, command, idempotency_key=call.idempotency_key))
 
 
 async def list_disputes(call: Call) -> OperationResult:
@@ -56,16 +50,14 @@ async def submit_dispute_evidence(call: Call) -> OperationResult:
 async def accept_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/accept"""
     return _answer(
-        200,
-        disputes.accept_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key),
+        200, disputes.accept_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key)
     )
 
 
 async def escalate_dispute(call: Call) -> OperationResult:
     """POST /v1/disputes/{dispute_id}/escalate"""
     return _answer(
-        200,
-        disputes.escalate_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key),
+        200, disputes.escalate_dispute(call.world, _dispute_id(call), idempotency_key=call.idempotency_key)
     )
 
 

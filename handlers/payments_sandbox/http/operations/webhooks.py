@@ -96,9 +96,7 @@ async def grade_webhook_endpoint(call: Call) -> OperationResult:
 async def redeliver_webhook_failures(call: Call) -> OperationResult:
     """POST /v1/webhook-endpoints/{endpoint_id}/redeliver"""
     count = webhook_deliveries.redeliver_failures(
-        call.world,
-        call.path["endpoint_id"],
-        since_ms=call.moment("/since", call.body["since"]),
+        call.world, call.path["endpoint_id"], since_ms=call.moment("/since", call.body["since"])
     )
     return OperationResult(202, {"redelivered": count})
 

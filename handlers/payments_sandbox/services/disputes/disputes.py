@@ -17,12 +17,9 @@ from payments_sandbox.domain.errors import (
     DisputeNotAnswerable,
     DisputeNotEscalatable,
     DisputeNotFound,
-    FieldError,
     NotFound,
     StateConflict,
-    TransactionNotFound,
 )
-from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import identify_object
 from payments_sandbox.domain.pan_guard import refuse_own_card_number
 from payments_sandbox.services.disputes.dispute_deadlines import meet_deadline
@@ -47,9 +44,8 @@ from payments_sandbox.services.disputes.dispute_transitions import (
 )
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate
-from payments_sandbox.services.ledger.entries import AUTHORIZATION
+from payments_sandbox.services.ledger.authorizations import get_authorization, recognise_card
 from payments_sandbox.services.ledger.listings import ListingPage, walk
-from payments_sandbox.services.ledger.pan_guard import recognise_card
 from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.ports import Committed, Index, Record
 from payments_sandbox.services.world import World
@@ -105,7 +101,7 @@ def create_dispute(world: World, command: OpenDispute, *, idempotency_key: str) 
         request["inquiry"] = True
 
     def attempt(change_id: str, now_ms: int) -> tuple[AuthorizationUpdate, Record]:
-        authorization = _read_authorization(world, command.authorization_id)
+        authorization = get_authorization(world, command.authorization_id)
         amount = plan_dispute(entries.authorization_of(authorization), command.amount, now_ms=now_ms)
         draft = AuthorizationUpdate(world, authorization)
         new = NewDispute(
@@ -241,11 +237,7 @@ def _move(
 
 
 def _perform(
-    world: World,
-    operation: str,
-    idempotency_key: str,
-    request: Mapping[str, Any],
-    attempt: _Attempt,
+    world: World, operation: str, idempotency_key: str, request: Mapping[str, Any], attempt: _Attempt
 ) -> DisputeOutcome:
     """Find what the key has brought about, or attempt it; when something else was faster, look and decide again."""
     generation = races = 0
@@ -304,18 +296,6 @@ def _find(world: World, dispute_id: str) -> Record:
     (record,) = world.store.get([dispute_id])
     if record is None or record.account_id != world.account_id or record.kind != KIND:
         raise DisputeNotFound("The account has no dispute of this id.")
-    return record
-
-
-def _read_authorization(world: World, authorization_id: str) -> Record:
-    (record,) = world.store.get([authorization_id])
-    if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
-        raise TransactionNotFound(
-            "The account has no authorization of this id.",
-            errors=[
-                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
-            ],
-        )
     return record
 
 

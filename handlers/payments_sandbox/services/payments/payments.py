@@ -27,7 +27,6 @@ from payments_sandbox.domain.errors import (
     InvalidRequest,
     NotFound,
     StateConflict,
-    TransactionNotFound,
 )
 from payments_sandbox.domain.field_codes import FieldCode
 from payments_sandbox.domain.ids import CardId, EntryIdentity, TransactionId, identify_card, identify_entry
@@ -47,8 +46,8 @@ from payments_sandbox.domain.value import value_type
 from payments_sandbox.services.disputes.dispute_transitions import close_warnings, open_after_capture
 from payments_sandbox.services.ledger import entries
 from payments_sandbox.services.ledger.authorization_updates import AuthorizationUpdate, PlannedEntry
+from payments_sandbox.services.ledger.authorizations import get_authorization, recognise_card
 from payments_sandbox.services.ledger.entries import AUTHORIZATION, Entry, EntryData
-from payments_sandbox.services.ledger.pan_guard import recognise_card
 from payments_sandbox.services.ledger.retry import RACES_MAX
 from payments_sandbox.services.payments.refund_outcomes import await_outcome
 from payments_sandbox.services.ports import AlreadyExists, Committed, Record, Stale
@@ -315,7 +314,7 @@ def _operate(
         identity = identify_entry(world.secret, world.owner, kind, idempotency_key, generation=generation)
         now_ms = world.clock.now_ms()
         try:
-            authorization = _get_authorization(world, command.authorization_id)
+            authorization = get_authorization(world, command.authorization_id)
             plan = planner(authorization, entries.authorization_of(authorization), now_ms)
         except (NotFound, StateConflict):
             # The first use of this key may be what brought about the state that now refuses it.
@@ -341,18 +340,6 @@ def _operate(
     raise AuthorizationBusy(
         "Too many operations on this authorization at once; repeat the request with the same key."
     )
-
-
-def _get_authorization(world: World, authorization_id: str) -> Record:
-    (record,) = world.store.get([authorization_id])
-    if record is None or record.account_id != world.account_id or record.kind != AUTHORIZATION:
-        raise TransactionNotFound(
-            "The account has no authorization of this id.",
-            errors=[
-                FieldError("/authorization_id", FieldCode.NOT_FOUND, "names no authorization of this account")
-            ],
-        )
-    return record
 
 
 def _replay(existing: Record, request: Mapping[str, Any]) -> Outcome:
