@@ -22,7 +22,7 @@ def create_aws_client(
     import boto3
     from botocore.config import Config
 
-    retries = {"mode": "standard", "total_max_attempts": attempts_max}
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts_max}
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S, read_timeout=read_timeout_s, retries=retries, **options
     )
