@@ -199,7 +199,7 @@ def build_sweep(settings: SweepSettings) -> "Sweeper":
 
 
 def _build_worker_infrastructure(table: str, feed_shards: int, ledger_secret: bytes) -> Infrastructure:
-    """The AWS home's infrastructure of a function that works on the ledger and is called by nobody's request."""
+    """The infrastructure of an AWS function that works on the ledger and serves no requests."""
     from payments_sandbox.adapters.dynamodb.client import create_client
     from payments_sandbox.adapters.dynamodb.store import DynamoDbStore
 

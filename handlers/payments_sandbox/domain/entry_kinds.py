@@ -212,7 +212,7 @@ _ROWS: Final = (
         schema="EarlyFraudWarning",
         event=EventType(
             "early_fraud_warning.created",
-            "An issuer has reported a payment as fraud; nobody disputes it yet.",
+            "An issuer has reported a payment as fraud; it is not disputed yet.",
         ),
         status=None,
     ),

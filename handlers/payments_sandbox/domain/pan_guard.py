@@ -12,7 +12,7 @@ Next: `http/reading/stray_cards.py` walks over requests; `services/ledger/author
 Plausible is what is written as card numbers are (in one piece, or in groups of four digits and more with spaces or
 hyphens between them), is of a brand's range and length, and passes Luhn; and every published test card, however it is
 split. That leaves alone what only looks like one: order numbers of other lengths, times, UUIDs, ids in which letters and
-digits take turns, fractions. A number that somebody means to hide (backwards, in base64) is not found.
+digits take turns, fractions. A number that is hidden on purpose (backwards, in base64) is not found.
 
 Visa's thirteen digits are left out but for the published one: such cards have not been issued for decades, and the product
 numbers (EAN) that begin with 4 would be taken for them.

@@ -30,7 +30,7 @@ TIMEOUT_S: Final = TIMEOUT_MS // SECOND_MS
 RETRY_DELAYS_S: Final = (0.5, 1.0, 2.0)
 """After a first attempt that found nobody, and after each further one."""
 
-NOBODY_THERE: Final = (
+NO_LISTENER: Final = (
     AttemptError.CONNECTION_REFUSED,
     AttemptError.CONNECTION_CLOSED,
     AttemptError.CONNECTION_FAILED,
@@ -101,7 +101,7 @@ class Forwarder:
             started = time.monotonic()
             status, error = self._post(event, started)
             duration_ms = int((time.monotonic() - started) * SECOND_MS)
-            self._away = error in NOBODY_THERE
+            self._away = error in NO_LISTENER
             delay_s = next(delays, None) if self._away else None
             if delay_s is None:
                 return Forwarded(status, duration_ms, attempts, error)

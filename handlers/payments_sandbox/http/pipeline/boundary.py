@@ -166,7 +166,7 @@ async def _lose_connection(scope: Scope, state: RequestState, lost: ConnectionLo
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """The lifespan protocol; everything is built before it, and closed by whoever built it."""
+    """Answer the lifespan protocol. The entry point builds everything before it and closes it afterwards."""
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()

@@ -4,7 +4,7 @@ An account that never asked for anything has no record here, and its requests re
 The first change marks the account and its API keys as controlled, in the same atomic write; from then on each request
 reads the controls, and is served with the world that `controlled_world` makes of them.
 
-Next: `clocks.py` moves the clock, `scheduled_work.py` does what falls due.
+Next: `clocks.py` moves the clock, `scheduled_work.py` runs scheduled work.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from payments_sandbox.services.world import SharedInserts, World, plain_world
 
 KIND: Final = "controls"
 FEED_KEY: Final = "controls"
-"""Where the FEED index lists the controls of all accounts: those whose time is not everybody's."""
+"""Where the FEED index lists the controls of all accounts that have any."""
 
 _PREFIX: Final = "ctl_"
 _PAGE: Final = 1_000

@@ -29,7 +29,7 @@ from payments_sandbox.services.world import World
 EVENT_PREFIX: Final = "evt_"
 
 COPIED: Final = "copied"
-"""In the data of an entry that came with a copied world (`world_copies.py`): it is listed, and announced to nobody."""
+"""In the data of an entry that came with a copied world (`world_copies.py`): it is listed, but no webhook is sent for it."""
 
 VISIBLE_MS: Final = 30 * DAY_MS
 """How long an event can be listed and read."""

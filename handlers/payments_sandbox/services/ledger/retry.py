@@ -13,8 +13,8 @@ from payments_sandbox.domain.errors import SandboxError
 T = TypeVar("T")
 
 RACES_MAX: Final = 64
-"""How many races about a payment, a settlement or a counter one operation may lose. Whoever wins a race moves the record
-on, so a loser either succeeds or meets a conflict of state long before."""
+"""How often one operation may lose a race about a payment, a settlement or a counter. The winner of a race moves the record on,
+so the loser succeeds, or meets a conflict of state, long before."""
 
 SETTINGS_RACES_MAX: Final = 16
 """How many races about an account's keys, controls or endpoints, which few requests change at once."""
@@ -34,7 +34,8 @@ def retry_on_conflict(
 ) -> T:
     """Return the result of the first attempt that wins its race.
 
-    attempt: reads, decides and writes anew each time; returns LOST when the write was refused because a record had moved on.
+    attempt: reads, decides and writes; each retry reads again. It returns LOST when the write was refused because a record had
+        moved on.
     races_max: how many attempts are made. Raises `busy` after the last, and at once whatever an attempt raises.
     """
     for _ in range(races_max):

@@ -126,7 +126,8 @@ class _Journey:
 
     def __init__(self, world: World, sender: Sender, target_ms: int, budget_s: int) -> None:
         self._store = _WatchedStore(world.store)
-        self._world = replace(world, store=self._store)
+        # Without `inserts`, so that every insert is noted by the store.
+        self._world = replace(world, store=self._store, inserts=None)
         self._sender = sender
         self._target_ms = target_ms
         self._deadline = asyncio.get_running_loop().time() + budget_s
